@@ -1,0 +1,1 @@
+"""LightningDataModules for the disentanglement literature's data sets; they know nothing of GANs."""
