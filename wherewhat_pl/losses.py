@@ -1,0 +1,65 @@
+"""The losses, as pure functions of tensors; per sample where the name says nothing else (Zhu et al. 2021, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_adversarial(fake_scores: Tensor) -> Tensor:
+    """softplus(-D(G(z))), the non-saturating loss: ``[B, 1] -> [B]``."""
+    return F.softplus(-fake_scores).squeeze(1)
+
+
+def discriminator_adversarial(fake_scores: Tensor, real_scores: Tensor) -> Tensor:
+    """softplus(D(G(z))) + softplus(-D(x)): ``[B, 1], [B, 1] -> [B]``."""
+    return (F.softplus(fake_scores) + F.softplus(-real_scores)).squeeze(1)
+
+
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Squared gradient norm ``||grad_x D(x)||^2``, without gamma / 2 (Mescheder et al. 2018): ``[B, C, H, W] -> [B]``.
+
+    The gradient is that of the batch sum of D, in float32, and is itself differentiable.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        images = images.detach().float().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
+        return gradient.square().sum(dim=(1, 2, 3))
+
+
+def perturb(latents: Tensor, dimensions: Tensor, epsilon: Tensor | float) -> Tensor:
+    """z + epsilon * onehot(d): latents ``[B, n]``, dimensions ``[B]`` int64, epsilon ``[B]`` or a number."""
+    return latents + F.one_hot(dimensions, latents.shape[1]) * torch.as_tensor(epsilon, device=latents.device).view(-1, 1)
+
+
+def perceptual_simplicity(
+    latents: Tensor, perturbed: Tensor, codes: Tensor, perturbed_codes: Tensor, dimensions: Tensor
+) -> Tensor:
+    """PS loss in the published code's form, lambda 1.
+
+    On every dimension but the perturbed one both codes are replaced by their average; no gradient is stopped. The
+    paper's eq. 7 is the mean over dimensions without the 0.5: ``paper_lambda = n / 2 * lambda``.
+
+    Args:
+        latents: z ``[B, n]``.
+        perturbed: z + epsilon * onehot(d) ``[B, n]``.
+        codes: Q(G(z)) ``[B, n]``.
+        perturbed_codes: Q(G(perturbed)) ``[B, n]``.
+        dimensions: d ``[B]`` int64.
+
+    Returns:
+        ``[B]``.
+    """
+    average = (codes + perturbed_codes) / 2
+    is_perturbed = F.one_hot(dimensions, latents.shape[1]).bool()
+    first = torch.where(is_perturbed, codes, average)
+    second = torch.where(is_perturbed, perturbed_codes, average)
+    return 0.5 * ((latents - first).square().sum(1) + (perturbed - second).square().sum(1))
+
+
+def infogan(latents: Tensor, codes: Tensor, norm: float = 2.0) -> Tensor:
+    """||z - Q(G(z))||_p per sample: ``[B, n], [B, n] -> [B]``."""
+    return torch.linalg.vector_norm(latents - codes, ord=norm, dim=1)

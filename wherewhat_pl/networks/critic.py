@@ -1,0 +1,66 @@
+"""StyleGAN2's residual discriminator; with one output it is D, with n outputs the recognizer Q (METHOD: Karras 2020)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, append_minibatch_stddev
+
+
+@dataclass
+class FeatureMaps:
+    """How the number of channels falls: ``clip(int(base / 2 ** (stage * decay)), min, max)``."""
+
+    base: int = 2048
+    decay: float = 1.0
+    min: int = 64
+    max: int = 512
+
+    def at(self, stage: int) -> int:
+        """Channels at a stage (0, 1, 2, ...)."""
+        return int(min(max(int(self.base / 2.0 ** (stage * self.decay)), self.min), self.max))
+
+
+class ResidualDown(nn.Module):
+    """Two 3x3 convolutions, the second halving the resolution, and a 1x1 skip: ``[B, C, H, W] -> [B, O, H/2, W/2]``."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv0 = EqualizedConv2d(inputs, inputs, 3, activation=True)
+        self.conv1 = EqualizedConv2d(inputs, outputs, 3, mode="down", activation=True)
+        self.skip = EqualizedConv2d(inputs, outputs, 1, mode="down", bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
+
+
+class Critic(nn.Module):
+    """Residual network from images to ``outputs`` numbers.
+
+    Args:
+        resolution: side of the images, a power of two, at least 8.
+        channels: of the images, 1 or 3.
+        outputs: 1 for a discriminator, the number of latents for a recognizer.
+        feature_maps: channels per stage.
+    """
+
+    def __init__(self, resolution: int, channels: int, outputs: int, feature_maps: FeatureMaps) -> None:
+        super().__init__()
+        levels, nf = int(math.log2(resolution)), feature_maps.at
+        self.from_rgb = EqualizedConv2d(channels, nf(levels - 1), 1, activation=True)
+        self.blocks = nn.Sequential(*(ResidualDown(nf(r - 1), nf(r - 2)) for r in range(levels, 2, -1)))
+        self.conv = EqualizedConv2d(nf(1) + 1, nf(1), 3, activation=True)
+        self.dense = EqualizedLinear(nf(1) * 4 * 4, nf(0), activation=True)
+        self.output = EqualizedLinear(nf(0), outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[B, C, H, W]`` -> ``[B, outputs]`` float32."""
+        x = self.blocks(self.from_rgb(images))
+        x = self.conv(append_minibatch_stddev(x))
+        x = self.dense(x.flatten(1))
+        with torch.autocast(x.device.type, enabled=False):  # scores and codes enter the losses in float32
+            return self.output(x.float())

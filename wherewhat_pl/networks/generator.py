@@ -1,0 +1,214 @@
+"""The generator: a list of modules, written as the published code writes it, through which the latents enter in order.
+
+    Const-C              learned constant, C x 4 x 4
+    Conv-{id,up,down}-k      k 3x3 convolutions (resampled)
+    ResConv-{id,up,down}-k   the same, plus a skip: naive resampling and a 1x1 convolution
+    Noise-k              k 3x3 convolutions with noise
+    C_global-m           m latents modulate a 3x3 convolution
+    C_spgroup-s-m        m latents under masks of s rectangles each
+    C_spgroup_sm-m       m latents under softmax masks
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wherewhat_pl.networks.critic import FeatureMaps
+from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, activate
+from wherewhat_pl.networks.masks import RectangleConstriction, SoftmaxConstriction, SpatialConstriction
+from wherewhat_pl.networks.resample import naive_down, naive_up
+
+START_RESOLUTION = 4
+
+
+class Convs(nn.Module):
+    """k times a 3x3 convolution with bias and activation (``Conv-mode-k``)."""
+
+    def __init__(self, inputs: int, outputs: int, mode: str, repeats: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            *(EqualizedConv2d(outputs if j else inputs, outputs, 3, mode, activation=True) for j in range(repeats))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convs(x)  # type: ignore[no-any-return]
+
+
+class ResidualConvs(Convs):
+    """The same plus a skip of naive resampling and a 1x1 convolution, not rescaled (``ResConv-mode-k``)."""
+
+    def __init__(self, inputs: int, outputs: int, mode: str, repeats: int) -> None:
+        super().__init__(inputs, outputs, mode, repeats)
+        self.mode, self.repeats = mode, repeats
+        self.skip = EqualizedConv2d(inputs, outputs, 1, activation=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # A 1x1 convolution commutes with repeating pixels: before it, the convolution costs a quarter.
+        skip = x
+        if self.mode == "down":
+            for _ in range(self.repeats):
+                skip = naive_down(skip)
+        skip = self.skip(skip)
+        if self.mode == "up":
+            for _ in range(self.repeats):
+                skip = naive_up(skip)
+        return self.convs(x) + skip  # type: ignore[no-any-return]
+
+
+class NoisyConv(nn.Module):
+    """3x3 convolution plus a noise map times a learned scalar: fresh maps in training, a fixed buffer in evaluation."""
+
+    noise: Tensor
+
+    def __init__(self, inputs: int, outputs: int, resolution: int) -> None:
+        super().__init__()
+        self.conv = EqualizedConv2d(inputs, outputs, 3, activation=True)
+        self.strength = nn.Parameter(torch.zeros(()))
+        self.register_buffer("noise", torch.randn(1, 1, resolution, resolution))
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = torch.randn_like(x[:, :1]) if self.training else self.noise.to(x.dtype)
+        return self.conv(x, noise * self.strength.to(x.dtype))  # type: ignore[no-any-return]
+
+
+class ModulatedConv(nn.Module):
+    """m latents scale the input channels of a demodulated 3x3 convolution (``C_global-m``; Karras et al. 2020)."""
+
+    def __init__(self, inputs: int, outputs: int, num_latents: int) -> None:
+        super().__init__()
+        self.num_latents = num_latents
+        self.conv = EqualizedConv2d(inputs, outputs, 3)
+        self.style = EqualizedLinear(num_latents, inputs)
+
+    def forward(self, x: Tensor, latents: Tensor) -> Tensor:
+        style = self.style(latents).float() + 1  # [B, C]
+        weight = self.conv.weight * self.conv.scale
+        power = weight.square().sum(dim=(2, 3))  # [O, C]
+        demodulation = (style.square() @ power.T + 1e-8).rsqrt()  # [B, O]
+        x = F.conv2d(x * style.to(x.dtype)[:, :, None, None], weight, padding=1) * demodulation[:, :, None, None]
+        assert self.conv.bias is not None
+        return activate((x + self.conv.bias[:, None, None]) * math.sqrt(2.0))
+
+
+@dataclass(frozen=True)
+class ModuleSpec:
+    """One entry of the list, e.g. ``C_spgroup-4-5``: kind ``C_spgroup``, arguments ``("4", "5")``."""
+
+    kind: str
+    arguments: tuple[str, ...]
+
+    GRAMMAR = {
+        "Const": r"\d+",
+        "Conv": r"(id|up|down)-\d+",
+        "ResConv": r"(id|up|down)-\d+",
+        "Noise": r"\d+",
+        "C_global": r"\d+",
+        "C_spgroup": r"\d+-\d+",
+        "C_spgroup_sm": r"\d+",
+    }
+
+    @classmethod
+    def parse(cls, text: str) -> ModuleSpec:
+        """Raises ``ValueError`` with one line if ``text`` is no module."""
+        kind, _, arguments = text.partition("-")
+        if kind not in cls.GRAMMAR or not re.fullmatch(cls.GRAMMAR[kind], arguments) or "0" in arguments.split("-"):
+            known = ", ".join(f"{name}-{pattern}" for name, pattern in cls.GRAMMAR.items()).replace(r"\d+", "N")
+            raise ValueError(f"'{text}' is no generator module; there are {known}, each N at least 1")
+        return cls(kind, tuple(arguments.split("-")))
+
+    @property
+    def num_latents(self) -> int:
+        """How many latents the module consumes."""
+        return int(self.arguments[-1]) if self.kind.startswith("C_") else 0
+
+    def __str__(self) -> str:
+        return "-".join((self.kind, *self.arguments))
+
+
+def count_latents(modules: list[str]) -> int:
+    """How many latents a module list consumes in all."""
+    return sum(ModuleSpec.parse(text).num_latents for text in modules)
+
+
+class Generator(nn.Module):
+    """Latents to images; no mapping network, no tanh.
+
+    Args:
+        modules: the list, ``Const-C`` first.
+        channels: of the images.
+        feature_maps: channels per stage; module i is at stage ``i // feature_map_scale``.
+        feature_map_scale: modules per stage (``nf_scale`` in the published code).
+
+    Attributes:
+        num_latents: n, the length of a latent vector.
+        resolution: side of the images in pixels.
+    """
+
+    def __init__(self, modules: list[str], channels: int, feature_maps: FeatureMaps, feature_map_scale: int) -> None:
+        super().__init__()
+        self.specs = [ModuleSpec.parse(text) for text in modules]
+        if not self.specs or [spec.kind for spec in self.specs].index("Const") != 0 or self._count("Const") != 1:
+            raise ValueError("the generator's module list must begin with Const-C, and hold it once")
+        width = int(self.specs[0].arguments[0])
+        self.const = nn.Parameter(torch.randn(1, width, START_RESOLUTION, START_RESOLUTION))
+        resolution, blocks = START_RESOLUTION, []
+        for i, spec in enumerate(self.specs[1:], start=1):
+            outputs = feature_maps.at(i // feature_map_scale)
+            block, width, resolution = self._build(spec, width, outputs, resolution)
+            blocks.append(block)
+        self.blocks = nn.ModuleList(blocks)
+        self.to_rgb = EqualizedConv2d(width, channels, 1)
+        self.num_latents = sum(spec.num_latents for spec in self.specs)
+        self.resolution = resolution
+
+    def _count(self, kind: str) -> int:
+        return sum(spec.kind == kind for spec in self.specs)
+
+    @staticmethod
+    def _build(spec: ModuleSpec, width: int, outputs: int, resolution: int) -> tuple[nn.Module, int, int]:
+        """A module, and the channels and resolution after it."""
+        last = int(spec.arguments[-1])
+        if spec.kind == "C_spgroup":
+            return RectangleConstriction(width, last, resolution, int(spec.arguments[0])), width, resolution
+        if spec.kind == "C_spgroup_sm":
+            return SoftmaxConstriction(width, last), width, resolution
+        if spec.kind == "C_global":
+            return ModulatedConv(width, outputs, last), outputs, resolution
+        if spec.kind == "Noise":
+            convs = (NoisyConv(outputs if j else width, outputs, resolution) for j in range(last))
+            return nn.Sequential(*convs), outputs, resolution
+        mode = spec.arguments[0]
+        block = (Convs if spec.kind == "Conv" else ResidualConvs)(width, outputs, mode, last)
+        resolution = {"id": resolution, "up": resolution << last, "down": resolution >> last}[mode]
+        if resolution < START_RESOLUTION:
+            raise ValueError(f"module {spec}: the resolution would fall below {START_RESOLUTION}")
+        return block, outputs, resolution
+
+    def forward(self, latents: Tensor, return_masks: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """Draw images.
+
+        Args:
+            latents: ``[B, n]``.
+            return_masks: also return the masks.
+
+        Returns:
+            Images ``[B, C, H, W]``, meant to lie in [-1, 1] but not clipped; with ``return_masks`` also a list of
+            one tensor ``[B, m, h, h]`` in [0, 1] per module with masks, at that module's own resolution.
+        """
+        x, masks = self.const.expand(len(latents), -1, -1, -1), []
+        for block, part in zip(self.blocks, latents.split([s.num_latents for s in self.specs[1:]], dim=1), strict=True):
+            if isinstance(block, SpatialConstriction):
+                x, mask = block(x, part)
+                masks.append(mask)
+            elif isinstance(block, ModulatedConv):
+                x = block(x, part)
+            else:
+                x = block(x)
+        images = self.to_rgb(x)
+        return (images, masks) if return_masks else images
