@@ -1,0 +1,1 @@
+"""Synthetic data sets drawn from their factors, after the originals' own animations, on any device."""

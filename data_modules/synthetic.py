@@ -1,0 +1,88 @@
+"""Images from their factors: the official file where there is one, the same pictures drawn where there is none."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from pathlib import Path
+
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from data_modules.base import DataError, DeviceDataModule
+from data_modules.factors import FactorSpace
+
+SOURCES = ("auto", "official", "rendered")
+
+
+class SyntheticDataModule(DeviceDataModule):
+    """Every combination of a :class:`FactorSpace`, by index or by factors.
+
+    Args:
+        resolution: side of the square images in pixels, a power of two, at least 8.
+        batch_size: total batch size over all ranks.
+        seed: of the sampling.
+        mirror: flip each training image horizontally with probability one half.
+        source: ``"official"`` (the published file), ``"rendered"`` (drawn here), or ``"auto"``: official if the file
+            is there, else rendered. Which one it became is logged and kept in the attribute ``source``.
+        root: folder of the official file.
+
+    Raises:
+        DataError: unknown ``source``, or in ``setup`` a missing or bad official file.
+    """
+
+    factor_space: FactorSpace
+    official_file: str  #: name of the published file
+
+    def __init__(
+        self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = False, source: str = "auto",
+        root: str | Path = "data",
+    ) -> None:
+        super().__init__(resolution, batch_size, seed, mirror)
+        if source not in SOURCES:
+            raise DataError(f"data.source={source}: must be one of {', '.join(SOURCES)}")
+        self.wanted_source, self.root = source, Path(root)
+        self._ready_on: torch.device | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open or draw the images on ``self.device``; a second call on the same device does nothing."""
+        super().setup(stage)
+        if self._ready_on == self.device:
+            return
+        path = self.root / self.official_file
+        self.source = self.wanted_source if self.wanted_source != "auto" else "official" if path.exists() else "rendered"
+        self.num_images = self.factor_space.num_images
+        if self.source == "official":
+            self.fingerprint = self._open_official(path)
+        else:
+            why = f"no {self.official_file} in {self.root}" if self.wanted_source == "auto" else "as asked"
+            rank_zero_info(f"data: {self.name} is rendered at {self.resolution} px, not the official file ({why})")
+            self.fingerprint = hashlib.blake2b(self._prepare_rendering().encode(), digest_size=8).hexdigest()
+        self._ready_on = self.device
+
+    @abstractmethod
+    def _open_official(self, path: Path) -> str:
+        """Make the published images ready and return their fingerprint."""
+
+    @abstractmethod
+    def _prepare_rendering(self) -> str:
+        """Draw what all images share and return a text that changes when the pictures do."""
+
+    @abstractmethod
+    def _render(self, factors: Tensor) -> Tensor:
+        """Factors ``[B, num_factors]`` on the device -> ``[B, C, H, W]`` uint8."""
+
+    @abstractmethod
+    def _official(self, indices: Tensor) -> Tensor:
+        """Indices ``[B]`` -> ``[B, C, H, W]`` uint8 on the device."""
+
+    def images(self, indices: Tensor) -> Tensor:
+        if self.source == "official":
+            return self._official(indices)
+        return self._render(self.factor_space.to_factors(indices.to(self.device)))
+
+    def images_of(self, factors: Tensor) -> Tensor:
+        """Images by factor values: ``[..., num_factors]`` int64 -> ``[..., C, H, W]`` uint8 on ``self.device``."""
+        images = self.images(self.factor_space.to_index(factors).flatten())
+        return images.unflatten(0, factors.shape[:-1])
