@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wherewhat_pl.networks.layers import in_float32
+
 
 def generator_adversarial(fake_scores: Tensor) -> Tensor:
     """softplus(-D(G(z))), the non-saturating loss: ``[B, 1] -> [B]``."""
@@ -24,7 +26,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Ten
 
     The gradient is that of the batch sum of D, in float32, and is itself differentiable.
     """
-    with torch.autocast(images.device.type, enabled=False):
+    with in_float32(images):
         images = images.detach().float().requires_grad_(True)
         (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3))

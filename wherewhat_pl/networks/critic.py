@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, append_minibatch_stddev
+from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, append_minibatch_stddev, in_float32
 
 
 @dataclass
@@ -62,5 +62,5 @@ class Critic(nn.Module):
         x = self.blocks(self.from_rgb(images))
         x = self.conv(append_minibatch_stddev(x))
         x = self.dense(x.flatten(1))
-        with torch.autocast(x.device.type, enabled=False):  # scores and codes enter the losses in float32
+        with in_float32(x):  # scores and codes enter the losses in float32
             return self.output(x.float())

@@ -167,6 +167,16 @@ class Generator(nn.Module):
         self.num_latents = sum(spec.num_latents for spec in self.specs)
         self.resolution = resolution
 
+    @property
+    def masked_latents(self) -> list[int]:
+        """Positions of the latents that act under masks, in the order of the masks."""
+        positions, start = [], 0
+        for spec in self.specs:
+            if spec.kind.startswith("C_spgroup"):
+                positions += range(start, start + spec.num_latents)
+            start += spec.num_latents
+        return positions
+
     def _count(self, kind: str) -> int:
         return sum(spec.kind == kind for spec in self.specs)
 

@@ -7,6 +7,7 @@ ReLU is folded into the scale of what precedes it, since leaky_relu(a x) = a lea
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,12 @@ from wherewhat_pl.networks.resample import conv_down, conv_up
 
 ACTIVATION_GAIN = math.sqrt(2.0)
 SLOPE = 0.2
+
+
+def in_float32(x: Tensor) -> AbstractContextManager[None]:
+    """A region in which autocast leaves float32 alone; nothing on devices that have no autocast (meta)."""
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def activate(x: Tensor) -> Tensor:
@@ -86,7 +93,7 @@ class EqualizedConv2d(nn.Module):
 
 def instance_norm(x: Tensor) -> Tensor:
     """Zero mean and unit mean square over H and W, no affine, eps 1e-8, always in float32: ``[B, C, H, W]``."""
-    with torch.autocast(x.device.type, enabled=False):
+    with in_float32(x):
         return F.instance_norm(x.float(), eps=1e-8)
 
 

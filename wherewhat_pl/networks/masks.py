@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, instance_norm
+from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, in_float32, instance_norm
 
 
 def rectangle_masks(logits: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class SpatialConstriction(nn.Module):
 
     def forward(self, x: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[B, C, H, H]`` and latents ``[B, m]`` -> blended features and masks ``[B, m, H, H]``."""
-        with torch.autocast(x.device.type, enabled=False):
+        with in_float32(x):
             features = x.float()
             masks = self.masks(features)
             styles = latents.float()[:, :, None] * self.style_weight + self.style_bias  # [B, m, 2C]

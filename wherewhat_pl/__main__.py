@@ -1,0 +1,3 @@
+from wherewhat_pl.cli import main
+
+main()

@@ -1,0 +1,98 @@
+"""Which latent explains which factor, and whether its mask lies where that factor acts; for sets with known factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_modules.base import DeviceDataModule, to_float
+from data_modules.randomness import generator_for
+from wherewhat_pl.metrics.functional import factor_entropies, mutual_information
+
+
+@dataclass(frozen=True)
+class FactorRow:
+    """One factor and the latent whose code tells most about it.
+
+    Attributes:
+        factor: name.
+        latent: position of the latent with the highest normalized mutual information.
+        information: I(code; factor) / H(factor), in [0, 1].
+        mask_on_factor: share of the latent's mask that lies on pixels which the factor changes; None without masks.
+        factor_area: share of the picture that the factor changes: what a mask anywhere would reach by chance.
+    """
+
+    factor: str
+    latent: int
+    information: float
+    mask_on_factor: float | None
+    factor_area: float
+
+
+@torch.no_grad()
+def explain_factors(
+    encode: Callable[[Tensor], Tensor], data: DeviceDataModule, masks: Tensor | None = None, images: int = 4096,
+    seed: int = 0, batch_size: int = 256,
+) -> list[FactorRow]:
+    """Normalized mutual information of every code with every factor over random images; the best latent per factor.
+
+    Args:
+        encode: images ``[B, C, H, W]`` in [-1, 1] -> codes ``[B, n]``.
+        data: a module with a ``factor_space``, set up.
+        masks: ``[n, H, W]``, each latent's mean mask at the images' resolution; zero for latents without one.
+        images: how many.
+        seed: of the choice of images.
+        batch_size: images encoded at once.
+
+    Returns:
+        One row per factor, in the factors' order.
+    """
+    space = data.factor_space
+    assert space is not None
+    factors = space.sample(images, generator_for("cpu", seed, "factors"))
+    indices = space.to_index(factors)
+    codes = torch.cat([encode(to_float(data.images(part))).float().cpu() for part in indices.split(batch_size)])
+    table = mutual_information(codes, factors) / factor_entropies(factors)  # [n, f]
+    rows = []
+    for position, name in enumerate(space.names):
+        latent = int(table[:, position].argmax())
+        region = factor_region(data, position, seed)
+        on_factor = None
+        if masks is not None and masks[latent].sum() > 0:
+            on_factor = float((masks[latent] * region).sum() / masks[latent].sum())
+        rows.append(FactorRow(name, latent, float(table[latent, position]), on_factor, float(region.mean())))
+    return rows
+
+
+def factor_region(data: DeviceDataModule, position: int, seed: int = 0, scenes: int = 64) -> Tensor:
+    """Where a factor acts: how often each pixel changes when the factor does and nothing else.
+
+    Args:
+        data: a module with a ``factor_space``, set up.
+        position: of the factor.
+        seed: of the choice of scenes.
+        scenes: how many, each drawn with all the factor's values.
+
+    Returns:
+        ``[H, W]`` in [0, 1].
+    """
+    space = data.factor_space
+    assert space is not None
+    factors = space.sample(scenes, generator_for("cpu", seed, "region", position))
+    factors = factors[:, None].repeat(1, space.sizes[position], 1)
+    factors[:, :, position] = torch.arange(space.sizes[position])
+    pictures = data.images(space.to_index(factors).flatten()).unflatten(0, factors.shape[:2]).float()
+    spread = (pictures.amax(1) - pictures.amin(1)).amax(1)  # [scenes, H, W], 0..255
+    return (spread > 32).float().mean(0)  # an eighth of the range: more than anti-aliasing at an edge
+
+
+def factor_table(rows: list[FactorRow]) -> str:
+    """The rows as aligned text."""
+    lines = [f"{'factor':<14}{'latent':>7}{'information':>13}{'mask on it':>12}{'by chance':>11}"]
+    for row in rows:
+        on = "-" if row.mask_on_factor is None else f"{row.mask_on_factor:.2f}"
+        lines.append(f"{row.factor:<14}{row.latent:>7}{row.information:>13.2f}{on:>12}{row.factor_area:>11.2f}")
+    return "\n".join(lines)

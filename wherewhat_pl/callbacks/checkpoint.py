@@ -1,0 +1,98 @@
+"""Checkpoints that survive a kill at any moment: temporary file, fsync, rename; ``last.ckpt`` links to the newest.
+
+Lightning's own callback ignores its time interval under manual optimization and saves nothing at the end if an older
+save exists, so this small one saves at batch ends, every so many images or minutes, and always at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+
+from wherewhat_pl.callbacks.clock import is_due
+from wherewhat_pl.config import CheckpointConfig
+from wherewhat_pl.run import RunDir
+from wherewhat_pl.system import DisentanglingGAN
+
+BATCHES_BETWEEN_TIME_CHECKS = 20  # with several ranks each check is a broadcast
+
+
+class AtomicCheckpoint(pl.Callback):
+    """Save every ``interval_kimg`` images or ``interval_minutes``, whichever comes first, and at the end.
+
+    Nothing is saved once a loss or a weight is not finite: the last good checkpoint stays the last one.
+
+    Args:
+        run: where to.
+        settings: intervals, and how many checkpoints are kept.
+    """
+
+    def __init__(self, run: RunDir, settings: CheckpointConfig) -> None:
+        self.run, self.settings = run, settings
+        self._saved_at: int | None = None
+        self._saved_time = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
+        self._saved_time = time.monotonic()
+        if system.images_seen:
+            self._saved_at = system.images_seen
+
+    def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
+        batch_size = system.config.trainer.batch_size
+        due = is_due(system.images_seen, batch_size, self.settings.interval_kimg)
+        if not due and (system.images_seen // batch_size) % BATCHES_BETWEEN_TIME_CHECKS == 0:
+            due = time.monotonic() - self._saved_time > self.settings.interval_minutes * 60
+            if trainer.world_size > 1:  # the ranks' watches differ; the first one's counts
+                due = trainer.strategy.broadcast(due)
+        if due:
+            try:
+                self.save(trainer, system)
+            except OSError as error:
+                rank_zero_warn(f"checkpoint: not saved at {system.images_seen:,} images ({error}); training goes on")
+
+    def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
+        self.save(trainer, system)
+
+    def save(self, trainer: pl.Trainer, system: DisentanglingGAN) -> Path:
+        """Save now, on all ranks together; does nothing if this moment is saved already.
+
+        Raises:
+            NonFiniteError: a loss or weight is not finite.
+            OSError: the file cannot be written, e.g. the disk is full; what was there before stays.
+        """
+        path = self.run.checkpoint_at(system.images_seen)
+        if self._saved_at == system.images_seen:
+            return path
+        system.require_finite()
+        temporary = path.with_name(f".{path.name}.partial")
+        try:
+            trainer.save_checkpoint(temporary, weights_only=False)
+            if trainer.is_global_zero:
+                _sync_to_disk(temporary)
+                os.replace(temporary, path)
+                self._link_last(path)
+                self._remove_old()
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError when the disk is full
+            temporary.unlink(missing_ok=True)
+            raise OSError(f"{path}: {' '.join(str(error).split())[:160]}") from error
+        self._saved_at, self._saved_time = system.images_seen, time.monotonic()
+        return path
+
+    def _link_last(self, path: Path) -> None:
+        link = path.with_name(".last.ckpt.partial")
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.name)
+        os.replace(link, self.run.last_checkpoint)
+
+    def _remove_old(self) -> None:
+        for path in self.run.kept_checkpoints()[self.settings.keep :]:
+            path.unlink(missing_ok=True)
+
+
+def _sync_to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

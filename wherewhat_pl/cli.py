@@ -1,0 +1,105 @@
+"""``python -m wherewhat_pl VERB key=value ...``: one verb a user would say each; mistakes end in one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from wherewhat_pl.config import ConfigError, load_config, nearest, to_yaml
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb and exit with its status: 0 done, 1 failed, 2 a mistake in what was asked, 128 + n after signal n."""
+    verbs: dict[str, tuple[Callable[[list[str]], int], str]] = {
+        "train": (train, "train, or continue, an experiment: exp=NAME [key=value ...]"),
+        "bench": (bench, "measure speed, as ratios from one run: [only=NAME,...]"),
+    }
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(__doc__.strip(), *(f"\n  {verb:<8}{text}" for verb, (_, text) in verbs.items()), sep="\n")
+        raise SystemExit(0 if given else 2)
+    verb, *rest = given
+    if verb not in verbs:
+        raise SystemExit(_fail(f"'{verb}': no such verb{nearest(verb, list(verbs)) or '; there are ' + ', '.join(verbs)}", 2))
+    raise SystemExit(verbs[verb][0](rest))
+
+
+def train(arguments: list[str]) -> int:
+    """``train exp=NAME key=value ... [--dry-run] [--print-config]``."""
+    parser = argparse.ArgumentParser(prog="python -m wherewhat_pl train", description="train, or continue, an experiment")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="exp=NAME first, then any setting, e.g. model.ps.weight=0.1")
+    parser.add_argument("--print-config", action="store_true", help="print the resolved settings and stop")
+    parser.add_argument("--dry-run", action="store_true", help="build everything, print sizes and costs, and stop")
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        return _fail(f"'{unknown[0]}': no such option{nearest(unknown[0], ['--print-config', '--dry-run', '--help'])}", 2)
+    experiment, overrides = _take(options.settings, "exp")
+    try:
+        if experiment is None:
+            raise ConfigError("exp=NAME is missing, e.g. exp=shapes3d_quick")
+        config = load_config(experiment, overrides)
+    except ConfigError as error:
+        return _fail(str(error), 2)
+    if options.print_config:
+        print(to_yaml(config), end="")
+        return 0
+    return _guarded(lambda: _dry_run_or_train(config, overrides, options.dry_run))
+
+
+def _dry_run_or_train(config: object, overrides: list[str], dry_run: bool) -> int:
+    from wherewhat_pl.config import ExperimentConfig
+
+    assert isinstance(config, ExperimentConfig)
+    if dry_run:
+        from wherewhat_pl.dry_run import describe
+
+        print(describe(config))
+        return 0
+    from wherewhat_pl.train import train as run_training
+
+    return run_training(config, overrides)
+
+
+def bench(arguments: list[str]) -> int:
+    """``bench [only=NAME,...]``."""
+    only, rest = _take(arguments, "only")
+    if rest:
+        return _fail(f"'{rest[0]}': bench takes only=NAME,...", 2)
+    from wherewhat_pl.bench import run_benchmarks
+
+    return _guarded(lambda: run_benchmarks(only.split(",") if only else None))
+
+
+def _take(settings: list[str], key: str) -> tuple[str | None, list[str]]:
+    """The value of ``key=...`` and the other settings; empty words (from make) are dropped."""
+    value, others = None, []
+    for text in settings:
+        if text.startswith(f"{key}="):
+            value = text.removeprefix(f"{key}=")
+        elif text:
+            others.append(text)
+    return value, others
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """Turn what a user or a machine did wrong into one line; what the program did wrong keeps its traceback."""
+    from data_modules.base import DataError
+    from wherewhat_pl.run import CheckpointError
+    from wherewhat_pl.system import NonFiniteError
+
+    try:
+        return work()
+    except (ConfigError, DataError, CheckpointError) as error:
+        return _fail(str(error), 2)
+    except NonFiniteError as error:
+        return _fail(f"{error}; the last good checkpoint is kept. Try a lower model.optimizer.learning_rate or more model.r1.gamma", 1)
+    except OSError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("stopped; the last checkpoint is kept", 130)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,388 @@
+"""The typed experiment: every setting with its default, unit and reason, and how files and ``key=value`` become one.
+
+An experiment is ``experiments/NAME.yaml``; it holds only what differs from the defaults below or from the file it
+``extends``. Order of precedence: defaults < reference preset < extended files < file < command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from wherewhat_pl.networks.critic import FeatureMaps
+from wherewhat_pl.networks.generator import ModuleSpec
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+
+
+class ConfigError(Exception):
+    """A user's mistake in the settings, as one sentence that names the key and says what to do."""
+
+
+Source = Literal["auto", "official", "rendered"]
+Loss = Literal["ps", "infogan", "gan"]
+Mask = Literal["rectangles", "softmax", "none"]
+Prior = Literal["normal", "uniform"]
+Precision = Literal["32-true", "bf16-mixed"]
+Resume = Literal["auto", "never"]
+WandbMode = Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass
+class DataConfig:
+    name: str = "shapes3d"  # shapes3d | dsprites
+    source: Source = "auto"  # official file if it is under root, else rendered; `official` insists on the file
+    root: str = "data"  # folder of the official files
+    resolution: int = 64  # pixels, a power of two
+    mirror: bool = False  # flip training images horizontally with probability 1/2
+
+
+@dataclass
+class GeneratorConfig:
+    modules: list[str] = field(default_factory=list)  # see wherewhat_pl/networks/generator.py
+    feature_maps: FeatureMaps = field(default_factory=lambda: FeatureMaps(base=1024))
+    feature_map_scale: int = 6  # modules per stage (published: nf_scale)
+
+
+@dataclass
+class CriticConfig:
+    feature_maps: FeatureMaps = field(default_factory=lambda: FeatureMaps(base=2048))
+
+
+@dataclass
+class PerceptualSimplicityConfig:
+    weight: float = 1.0  # lambda of the published code; the paper's lambda is n / 2 times it
+    epsilon: float = 3.0  # size of the perturbation
+    random_epsilon: bool = False  # epsilon * N(0, 2^2) per sample (the published setting) instead of epsilon
+    cascade_kimg: float | None = None  # perturb one dimension for the whole batch, the next one after so many kimg
+
+
+@dataclass
+class InfoGANConfig:
+    weight: float = 1.0
+    norm: float = 2.0  # p of ||z - Q(G(z))||_p
+
+
+@dataclass
+class R1Config:
+    gamma: float = 100.0  # must be tuned per resolution
+    interval: int = 16  # batches between two penalties, each multiplied by it (lazy regularization)
+
+
+@dataclass
+class OptimizerConfig:
+    learning_rate: float = 0.002
+    beta1: float = 0.0
+    beta2: float = 0.99
+    eps: float = 1.0e-8
+    generator_interval: int | None = None  # 4 in the published code: G's rate and betas corrected as if its loss were lazy
+
+
+@dataclass
+class EMAConfig:
+    halflife_kimg: float = 10.0
+    recognizer: bool = False  # average Q too
+
+
+@dataclass
+class ModelConfig:
+    loss: Loss = "ps"
+    mask: Mask = "rectangles"  # what the modules C_spgroup-s-m of the list become: themselves, C_spgroup_sm-m, C_global-m
+    prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
+    ps: PerceptualSimplicityConfig = field(default_factory=PerceptualSimplicityConfig)
+    infogan: InfoGANConfig = field(default_factory=InfoGANConfig)
+    r1: R1Config = field(default_factory=R1Config)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    ema: EMAConfig = field(default_factory=EMAConfig)
+
+
+@dataclass
+class TrainerConfig:
+    max_kimg: float = 25000.0  # length of the training, in thousands of real images
+    batch_size: int = 32  # total over all devices
+    accelerator: str = "auto"  # auto | cpu | gpu
+    devices: int | None = None  # per node; null: every GPU there is, or one CPU process
+    num_nodes: int = 1
+    precision: Precision = "32-true"
+    channels_last: bool = True
+    compile: bool = False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
+    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
+    deterministic: bool = True  # cuDNN too
+
+
+@dataclass
+class RunConfig:
+    root: str = "runs"
+    name: str | None = None  # null: made from the seed and the settings given on the command line
+    resume: Resume = "auto"  # auto continues a run of that name; never refuses
+    init_from: str | None = None  # a run folder or checkpoint whose weights to start from
+
+
+@dataclass
+class CheckpointConfig:
+    interval_kimg: float = 100.0
+    interval_minutes: float = 10.0  # whichever comes first
+    keep: int = 2  # the newest ones; at least 2, so that a damaged `last` has one before it
+
+
+@dataclass
+class PicturesConfig:
+    interval_kimg: float = 100.0
+    columns: int = 9  # values from -2 to 2 along each latent
+    at_start: bool = True  # draw one before the first step
+
+
+@dataclass
+class FactorsConfig:
+    """The printed check of which latent explains which factor; only where the factors are known."""
+
+    interval_kimg: float | None = None  # null: only at the end
+    images: int = 4096
+
+
+@dataclass
+class WandbConfig:
+    mode: WandbMode = "auto"  # auto: online only if a key is configured, else offline
+    project: str = "wherewhat"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class LoggerConfig:
+    interval_kimg: float = 1.0  # between two rows of metrics.jsonl
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+
+
+@dataclass
+class ExperimentConfig:
+    """Everything a run is made from; saved, resolved, as its ``config.yaml``."""
+
+    experiment: str = "unnamed"  # name of the file it came from
+    reference: bool = False  # the published numbers with their quirks (see REFERENCE)
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    factors: FactorsConfig = field(default_factory=FactorsConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+
+
+# The published code's numbers (CelebA), its quirks included; `reference: true` puts them under the experiment's own.
+REFERENCE: dict[str, Any] = {
+    "model": {
+        "prior": "normal",
+        "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True},
+        "r1": {"gamma": 100.0, "interval": 16},
+        "optimizer": {"learning_rate": 0.002, "beta1": 0.0, "beta2": 0.99, "eps": 1.0e-8, "generator_interval": 4},
+        "ema": {"halflife_kimg": 10.0, "recognizer": False},
+        "generator": {
+            "feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512}, "feature_map_scale": 6,
+        },
+        "critic": {"feature_maps": {"base": 2048, "decay": 1.0, "min": 64, "max": 512}},
+    },
+    "trainer": {"batch_size": 8, "max_kimg": 25000.0},
+}
+
+
+def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = EXPERIMENTS) -> ExperimentConfig:
+    """Read ``experiments/NAME.yaml`` (or a path to a file), apply the overrides, check the whole.
+
+    Args:
+        experiment: name of a file in ``folder``, or a path ending in ``.yaml``.
+        overrides: ``key=value`` with dotted keys, in OmegaConf's dotlist form.
+        folder: where names are looked up.
+
+    Raises:
+        ConfigError: unknown experiment or key, wrong type, impossible combination: one line with the nearest right name.
+    """
+    given = _parse_overrides(overrides)
+    layers = _read_with_bases(experiment, folder)
+    reference = next((layer["reference"] for layer in [given, *reversed(layers)] if "reference" in layer), False)
+    config = OmegaConf.structured(ExperimentConfig)
+    preset = [OmegaConf.create(REFERENCE)] if reference is True else []
+    for layer in [*preset, *layers, given]:
+        config = _merge(config, layer)
+    config.experiment = Path(experiment).stem
+    return validate(_to_object(config))
+
+
+def saved_config(path: Path) -> ExperimentConfig:
+    """Read a run's own ``config.yaml``; what else is noted in it (versions, git state) is left aside."""
+    layer = OmegaConf.load(path)
+    assert isinstance(layer, DictConfig)
+    layer.pop("provenance", None)
+    return validate(_to_object(_merge(OmegaConf.structured(ExperimentConfig), layer)))
+
+
+def to_yaml(config: ExperimentConfig) -> str:
+    """The whole configuration, resolved, as YAML that :func:`saved_config` reads."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
+
+
+def to_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """Plain nested dictionaries of plain values, safe to store in a checkpoint."""
+    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def module_list(model: ModelConfig) -> list[str]:
+    """The generator's modules after the ablation switch ``model.mask``."""
+    switched = []
+    for text in model.generator.modules:
+        spec = ModuleSpec.parse(text)
+        if spec.kind == "C_spgroup" and model.mask != "rectangles":
+            kind = "C_spgroup_sm" if model.mask == "softmax" else "C_global"
+            text = f"{kind}-{spec.num_latents}"
+        switched.append(text)
+    return switched
+
+
+def validate(config: ExperimentConfig) -> ExperimentConfig:
+    """Check what types cannot say; returns its argument."""
+    def require(holds: bool, message: str) -> None:
+        if not holds:
+            raise ConfigError(message)
+
+    trainer, model, data = config.trainer, config.model, config.data
+    require(data.resolution >= 8 and math.log2(data.resolution).is_integer(),
+            f"data.resolution={data.resolution}: must be a power of two, at least 8")
+    require(trainer.batch_size >= 1, f"trainer.batch_size={trainer.batch_size}: must be at least 1")
+    require(trainer.max_kimg >= 0, f"trainer.max_kimg={trainer.max_kimg}: must not be negative")
+    require(trainer.num_nodes >= 1, f"trainer.num_nodes={trainer.num_nodes}: must be at least 1")
+    require(trainer.devices is None or trainer.devices >= 1, f"trainer.devices={trainer.devices}: must be at least 1")
+    require(model.r1.interval >= 1, f"model.r1.interval={model.r1.interval}: must be at least 1")
+    require(config.checkpoint.keep >= 2, f"checkpoint.keep={config.checkpoint.keep}: must be at least 2")
+    require(config.pictures.columns >= 2, f"pictures.columns={config.pictures.columns}: must be at least 2")
+    for name, value in (
+        ("model.ps.weight", model.ps.weight), ("model.infogan.weight", model.infogan.weight),
+        ("model.r1.gamma", model.r1.gamma), ("model.optimizer.learning_rate", model.optimizer.learning_rate),
+    ):
+        require(math.isfinite(value) and value >= 0, f"{name}={value}: must be finite and not negative")
+    for name, value in (
+        ("model.ps.cascade_kimg", model.ps.cascade_kimg), ("model.ema.halflife_kimg", model.ema.halflife_kimg),
+        ("pictures.interval_kimg", config.pictures.interval_kimg), ("logger.interval_kimg", config.logger.interval_kimg),
+        ("checkpoint.interval_kimg", config.checkpoint.interval_kimg), ("factors.interval_kimg", config.factors.interval_kimg),
+    ):
+        require(value is None or value > 0, f"{name}={value}: must be above 0")
+    require(bool(model.generator.modules), "model.generator.modules: is empty; an experiment must list the generator's modules")
+    try:
+        specs = [ModuleSpec.parse(text) for text in module_list(model)]
+    except ValueError as error:
+        raise ConfigError(f"model.generator.modules: {error}") from None
+    require(any(spec.num_latents for spec in specs), "model.generator.modules: no module consumes latents")
+    require(not config.run.name or "/" not in config.run.name, f"run.name={config.run.name}: must not contain '/'")
+    return config
+
+
+def check_divisible(batch_size: int, world_size: int) -> None:
+    """The total batch must split evenly; raises :class:`ConfigError` naming the nearest sizes that do."""
+    if batch_size % world_size:
+        lower = batch_size // world_size * world_size
+        near = " or ".join(str(size) for size in (lower, lower + world_size) if size)
+        raise ConfigError(
+            f"trainer.batch_size={batch_size}: is the total and must be divisible by the {world_size} processes "
+            f"(devices x nodes); try {near}"
+        )
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """``"; did you mean 'x'?"``, or nothing if no known word is like it."""
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def all_keys(schema: Any = ExperimentConfig, prefix: str = "") -> list[str]:
+    """Every dotted key of the schema."""
+    keys: list[str] = []
+    for item in fields(schema):
+        keys.append(prefix + item.name)
+        value = item.default_factory() if callable(item.default_factory) else item.default
+        if is_dataclass(value):
+            keys += all_keys(value, f"{prefix}{item.name}.")
+    return keys
+
+
+def _read_with_bases(experiment: str, folder: Path) -> list[DictConfig]:
+    """The file's layers, the outermost base first."""
+    layers: list[DictConfig] = []
+    seen: list[Path] = []
+    name: str | None = experiment
+    while name is not None:
+        path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+        if not path.is_file():
+            known = sorted(file.stem for file in folder.glob("*.yaml"))
+            raise ConfigError(f"exp={name}: no such experiment{nearest(name, known) or '; there are ' + ', '.join(known)}")
+        if path in seen:
+            raise ConfigError(f"{path}: extends itself by way of {', '.join(file.name for file in seen)}")
+        seen.append(path)
+        try:
+            layer = OmegaConf.load(path)
+        except Exception as error:  # YAML's own errors are many lines long
+            raise ConfigError(f"{path}: is no valid YAML ({' '.join(str(error).split())})") from None
+        if not isinstance(layer, DictConfig):
+            raise ConfigError(f"{path}: must hold keys and values")
+        name = layer.pop("extends", None)
+        layers.insert(0, layer)
+    return layers
+
+
+def _parse_overrides(overrides: Sequence[str]) -> DictConfig:
+    for text in overrides:
+        key, equals, _ = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"'{text}': settings are given as key=value, e.g. model.ps.weight=0.1")
+    try:
+        return OmegaConf.from_dotlist(list(overrides))
+    except Exception as error:
+        raise ConfigError(f"{' '.join(overrides)}: cannot be read ({' '.join(str(error).split())})") from None
+
+
+def _merge(config: DictConfig, layer: DictConfig) -> DictConfig:
+    for key in _leaf_keys(OmegaConf.to_container(layer)):  # OmegaConf would name only the outermost unknown part
+        if key not in all_keys():
+            raise ConfigError(f"{key}: no such setting{_nearest_key(key)}")
+    try:
+        merged = OmegaConf.merge(config, layer)
+        OmegaConf.resolve(merged)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "settings"
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _leaf_keys(layer: Any, prefix: str = "") -> list[str]:
+    if not isinstance(layer, dict) or not layer:
+        return [prefix] if prefix else []
+    return [leaf for key, value in layer.items() for leaf in _leaf_keys(value, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def _nearest_key(key: str) -> str:
+    """Nearest by the whole dotted name, or by the last part alone (``ps.weigth``, ``lr``)."""
+    keys = all_keys()
+    if hint := nearest(key, keys):
+        return hint
+    by_leaf = {name.rpartition(".")[2]: name for name in reversed(keys)}
+    match = difflib.get_close_matches(key.rpartition(".")[2], list(by_leaf), n=1, cutoff=0.5)
+    return f"; did you mean '{by_leaf[match[0]]}'?" if match else ""
+
+
+def _to_object(config: DictConfig) -> ExperimentConfig:
+    result = OmegaConf.to_object(config)
+    assert isinstance(result, ExperimentConfig)
+    return result

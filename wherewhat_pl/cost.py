@@ -1,0 +1,79 @@
+"""What a training step costs in floating point operations, counted on the meta device: nothing is computed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from wherewhat_pl.system import DisentanglingGAN
+
+BATCH = 4  # any small number: minibatch statistics cost nothing that is counted
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Billions of floating point operations per image (a multiply-add is two).
+
+    Attributes:
+        generator, discriminator, recognizer: one forward pass.
+        iteration: everything a training step does per real image, lazy R1 spread over its interval.
+    """
+
+    generator: float
+    discriminator: float
+    recognizer: float
+    iteration: float
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up torch's own formulas. ``FlopCounterMode`` also tracks modules, by hooks that fail under R1's autograd.grad."""
+
+    flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def count_cost(system: DisentanglingGAN) -> Cost:
+    """Count the matrix products and convolutions of a system's passes; filters and pointwise work are not counted."""
+    system = copy.deepcopy(system).to("meta")
+    config = system.config
+    latents = torch.empty(BATCH, system.num_latents, device="meta")
+    reals = torch.empty(BATCH, system.channels, config.data.resolution, config.data.resolution, device="meta")
+
+    def gflop(work: Callable[[], object]) -> float:
+        with _Counter() as counter:
+            work()
+        return counter.flops / BATCH / 1e9
+
+    def generator_phase() -> None:
+        adversarial, recognition = system._generator_losses(BATCH)
+        (adversarial + recognition).backward()
+
+    def discriminator_phase() -> None:
+        loss, r1, *_ = system._discriminator_losses(reals)
+        (loss + r1).backward()
+
+    interval = config.model.r1.interval
+    system.images_seen = 0
+    with_r1 = gflop(discriminator_phase)
+    system.images_seen = config.trainer.batch_size  # one batch later: no R1, unless it is due at every batch
+    without_r1 = gflop(discriminator_phase)
+    system.discriminator.requires_grad_(False)
+    iteration = gflop(generator_phase) + without_r1 + (with_r1 - without_r1) / interval
+    with torch.no_grad():
+        return Cost(
+            generator=gflop(lambda: system.generator(latents)),
+            discriminator=gflop(lambda: system.discriminator(reals)),
+            recognizer=gflop(lambda: system.recognizer(reals)) if system.recognizer else 0.0,  # type: ignore[misc]
+            iteration=iteration,
+        )

@@ -1,0 +1,219 @@
+"""Where everything of a run lives, and how a run is loaded again: ``<run.root>/<experiment>/<run.name>/``.
+
+    config.yaml      the resolved settings, with versions, git state and the data's source and fingerprint
+    checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
+    metrics.jsonl    one row per logging interval, keyed by images_seen
+    traversals/      pictures, named by images_seen
+    wandb/           what Weights & Biases keeps, and the id to resume under
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from wherewhat_pl.config import ConfigError, ExperimentConfig, nearest, saved_config, to_dict
+
+# Settings that may change when a run is continued; all others make it another run.
+CHANGEABLE = re.compile(r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|factors\..*|data\.root")
+
+
+class RunDir:
+    """The folder of one run.
+
+    Args:
+        path: ``<root>/<experiment>/<name>``; need not exist yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> RunDir:
+        """The folder that ``config`` names; ``run.name`` must be set."""
+        assert config.run.name is not None
+        return cls(Path(config.run.root) / config.experiment / config.run.name)
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "traversals"
+
+    def checkpoint_at(self, images_seen: int) -> Path:
+        return self.checkpoints / f"images-{images_seen:09d}.ckpt"
+
+    def kept_checkpoints(self) -> list[Path]:
+        """All checkpoints, newest first."""
+        return sorted(self.checkpoints.glob("images-*.ckpt"), reverse=True)
+
+    def prepare(self, config: ExperimentConfig, provenance: dict[str, Any]) -> None:
+        """Create the folder and its ``config.yaml``, or check that a run which is there is the same one.
+
+        Raises:
+            ConfigError: ``run.resume=never`` and there is a run, or it was made with other settings.
+        """
+        if self.config_file.is_file():
+            if config.run.resume == "never":
+                raise ConfigError(f"run.resume=never: {self.path} holds a run already; choose another run.name")
+            if different := self._differences(config):
+                key, (old, new) = next(iter(different.items()))
+                raise ConfigError(
+                    f"{key}={new}: the run in {self.path} was made with {key}={old}; choose another run.name"
+                )
+        try:
+            for folder in (self.checkpoints, self.pictures):
+                folder.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump({**to_dict(config), "provenance": provenance}, sort_keys=False, allow_unicode=True)
+            write_atomically(self.config_file, text.encode())
+        except OSError as error:
+            raise ConfigError(f"run.root={config.run.root}: cannot write to {self.path} ({error.strerror})") from None
+
+    def _differences(self, config: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+        old, new = (flatten(to_dict(c)) for c in (saved_config(self.config_file), config))
+        return {
+            key: (old.get(key), new[key]) for key in new if old.get(key) != new[key] and not CHANGEABLE.fullmatch(key)
+        }
+
+    def forget_metrics_after(self, images_seen: int) -> None:
+        """Drop rows that a continued run will write again, and a last row cut short by a kill."""
+        if not self.metrics_file.is_file():
+            return
+        kept = []
+        for line in self.metrics_file.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if row["images_seen"] <= images_seen:
+                kept.append(line + "\n")
+        write_atomically(self.metrics_file, "".join(kept).encode())
+
+    def newest_sound_checkpoint(self) -> tuple[Path | None, list[str]]:
+        """The newest checkpoint that can be read, and a sentence for each one that cannot."""
+        complaints: list[str] = []
+        candidates = self.kept_checkpoints()
+        if self.last_checkpoint.exists():
+            last = self.last_checkpoint.resolve()
+            candidates = [last, *(path for path in candidates if path.resolve() != last)]
+        for path in candidates:
+            try:
+                load_checkpoint(path)
+            except CheckpointError as error:
+                complaints.append(f"{error}; using the one before it")
+            else:
+                return path, complaints
+        return None, complaints
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be read; one sentence that names the file."""
+
+
+def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint as data only (``weights_only=True``); raises :class:`CheckpointError`."""
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        if not {"images_seen", "config", "state_dict"} <= checkpoint.keys():
+            raise KeyError("it is no checkpoint of a run")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except Exception as error:  # zip, pickle and key errors of all kinds mean the same to the user
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: is damaged ({reason})") from None
+    return checkpoint  # type: ignore[no-any-return]
+
+
+def find_run(path: str | Path) -> RunDir:
+    """The run in a folder that a user named; raises :class:`ConfigError` with the nearest one if there is none."""
+    run = RunDir(path)
+    if not run.config_file.is_file():
+        neighbours = [folder.name for folder in run.path.parent.glob("*") if (folder / "config.yaml").is_file()]
+        raise ConfigError(f"run={path}: no run there (no config.yaml){nearest(run.path.name, neighbours)}")
+    return run
+
+
+def default_name(seed: int, overrides: Sequence[str]) -> str:
+    """A name fixed before launch, from the settings that make a run another one: the same command continues it."""
+    parts = [f"seed{seed}"]
+    for text in sorted(overrides):
+        key, _, value = text.partition("=")
+        if key != "seed" and not CHANGEABLE.fullmatch(key):
+            parts.append(f"{key.removeprefix('model.')}={value}")
+    name = re.sub(r"[^A-Za-z0-9._=+-]+", "-", ",".join(parts).replace(",", "+"))
+    if len(name) > 100:
+        name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old or the new one, whatever happens: temporary file, fsync, rename."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def provenance(data: dict[str, Any]) -> dict[str, Any]:
+    """Versions, git state, machine and data, to be written beside the settings."""
+    packages = ("torch", "pytorch-lightning", "torchmetrics", "omegaconf", "kornia", "wandb", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "git": _git_state(),
+        "platform": platform.platform(),
+        "data": data,
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries to one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,301 @@
+"""The LightningModule: one step of the game between G, D and Q, its optimizers, EMA and gradient sync.
+
+This is the only file that knows the whole game. It keeps one clock, ``images_seen`` (real images over all ranks);
+intervals, averages and random numbers are functions of it, so a resumed run repeats the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from data_modules.randomness import seed_for
+from wherewhat_pl import losses
+from wherewhat_pl.config import ExperimentConfig, module_list, to_dict
+from wherewhat_pl.networks import Critic, Generator
+
+UNIFORM_LIMIT = 2.0  #: the uniform prior is U[-2, 2]
+RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)
+
+TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "r1", "real_score", "fake_score")
+
+
+class NonFiniteError(Exception):
+    """A loss or a weight is NaN or infinite; the message says which."""
+
+
+class DisentanglingGAN(pl.LightningModule):
+    """Generator, discriminator and recognizer with the adversarial, spatial-mask and variation-recognizer losses.
+
+    Args:
+        config: the experiment.
+        channels: of the images, 1 or 3.
+
+    Attributes:
+        generator, discriminator, recognizer: the networks; there is no recognizer with ``model.loss=gan``.
+        generator_ema, recognizer_ema: their averages (Q's only if asked for); what pictures and metrics use.
+        images_seen: the clock.
+        num_latents: n.
+
+    Raises:
+        ValueError: the module list does not end at ``data.resolution``.
+    """
+
+    _sums: Tensor
+
+    def __init__(self, config: ExperimentConfig, channels: int) -> None:
+        super().__init__()
+        self.config, self.channels = config, channels
+        self.automatic_optimization = False
+        model, resolution = config.model, config.data.resolution
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for(config.seed, "weights"))
+            self.generator = Generator(
+                module_list(model), channels, model.generator.feature_maps, model.generator.feature_map_scale
+            )
+            if self.generator.resolution != resolution:
+                raise ValueError(
+                    f"data.resolution={resolution}: model.generator.modules draws {self.generator.resolution} px"
+                )
+            self.num_latents = self.generator.num_latents
+            self.discriminator = Critic(resolution, channels, 1, model.critic.feature_maps)
+            self.recognizer = (
+                Critic(resolution, channels, self.num_latents, model.critic.feature_maps) if model.loss != "gan" else None
+            )
+        self.generator_ema = _frozen_copy(self.generator)
+        self.recognizer_ema = _frozen_copy(self.recognizer) if self.recognizer and model.ema.recognizer else None
+        if config.trainer.channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.images_seen = 0
+        # Per term, then batches and batches with R1; added up on the device, so that no step waits for the host.
+        self.register_buffer("_sums", torch.zeros(len(TERMS) + 2), persistent=False)
+
+    def compile_networks(self) -> None:
+        """Compile the plain passes; R1 calls ``forward`` itself, since compiled code has no double backward."""
+        torch._dynamo.config.optimize_ddp = False
+        for network in (self.generator, self.discriminator, self.recognizer):
+            if network is not None:
+                network.compile()
+
+    # ---------------------------------------------------------------- latents
+
+    def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """``[count, n]`` from the prior, on the module's device (or on the generator's, then moved)."""
+        device = generator.device if generator is not None else self.device
+        shape = (count, self.num_latents)
+        if self.config.model.prior == "normal":
+            return torch.randn(shape, generator=generator, device=device).to(self.device)
+        uniform = torch.rand(shape, generator=generator, device=device).to(self.device)
+        return (uniform * 2 - 1) * UNIFORM_LIMIT
+
+    def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor | float]:
+        """Perturbed dimensions ``[count]`` int64 and the epsilon of each, ``[count]`` or one number."""
+        ps = self.config.model.ps
+        if ps.cascade_kimg is None:
+            dimensions = torch.randint(self.num_latents, (count,), device=self.device)
+        else:
+            current = int(self.images_seen / (ps.cascade_kimg * 1000)) % self.num_latents
+            dimensions = torch.full((count,), current, device=self.device)
+        if not ps.random_epsilon:
+            return dimensions, ps.epsilon
+        return dimensions, ps.epsilon * RANDOM_EPSILON_STD * torch.randn(count, device=self.device)
+
+    # ---------------------------------------------------------------- one step
+
+    def training_step(self, reals: Tensor, batch_idx: int) -> None:
+        """G and Q against D, then D against G, then the averages; ``reals`` ``[b, C, H, W]`` in [-1, 1]."""
+        torch.manual_seed(seed_for(self.config.seed, "step", self.global_rank, self.images_seen))
+        generator_optimizer, discriminator_optimizer = self._optimizers()
+        if self.config.trainer.channels_last:
+            reals = reals.contiguous(memory_format=torch.channels_last)
+
+        with frozen(self.discriminator):
+            adversarial, recognition = self._generator_losses(len(reals))
+            self._update(generator_optimizer, adversarial + self._recognition_weight * recognition)
+        score_loss, r1, real_scores, fake_scores = self._discriminator_losses(reals)
+        self._update(discriminator_optimizer, score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
+        self._update_averages()
+
+        has_r1 = torch.full_like(r1, float(self._is_r1_step))
+        self._sums += torch.stack(
+            [adversarial, score_loss, recognition, r1, real_scores, fake_scores, torch.ones_like(r1), has_r1]
+        ).detach()
+        self.images_seen += self.config.trainer.batch_size
+
+    def _generator_losses(self, count: int) -> tuple[Tensor, Tensor]:
+        """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1)."""
+        latents = self.sample_latents(count)
+        if self.config.model.loss == "ps":
+            dimensions, epsilon = self.sample_perturbation(count)
+            perturbed = losses.perturb(latents, dimensions, epsilon)
+            images = self.generator(torch.cat([latents, perturbed]))
+            codes, perturbed_codes = self._recognize(images).chunk(2)
+            recognition = losses.perceptual_simplicity(latents, perturbed, codes, perturbed_codes, dimensions).mean()
+        else:
+            images = self.generator(latents)
+            recognition = images.new_zeros(())
+            if self.config.model.loss == "infogan":
+                recognition = losses.infogan(latents, self._recognize(images), self.config.model.infogan.norm).mean()
+        scores = self.discriminator(images[:count])  # the adversarial term uses G(z) only
+        return losses.generator_adversarial(scores).mean(), recognition
+
+    def _discriminator_losses(self, reals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
+        with torch.no_grad():
+            fakes = self.generator(self.sample_latents(len(reals)))
+        fake_scores, real_scores = self.discriminator(fakes), self.discriminator(reals)
+        loss = losses.discriminator_adversarial(fake_scores, real_scores).mean()
+        r1 = loss.new_zeros(())
+        if self._is_r1_step:
+            r1 = losses.r1_penalty(self.discriminator.forward, reals).mean()
+        return loss, r1, real_scores.mean(), fake_scores.mean()
+
+    def _recognize(self, images: Tensor) -> Tensor:
+        assert self.recognizer is not None
+        return self.recognizer(images)  # type: ignore[no-any-return]
+
+    @property
+    def _recognition_weight(self) -> float:
+        model = self.config.model
+        return {"ps": model.ps.weight, "infogan": model.infogan.weight, "gan": 0.0}[model.loss]
+
+    @property
+    def _r1_interval(self) -> int:
+        return self.config.model.r1.interval
+
+    @property
+    def _is_r1_step(self) -> bool:
+        batches = self.images_seen // self.config.trainer.batch_size
+        return self.config.model.r1.gamma > 0 and batches % self._r1_interval == 0
+
+    # ---------------------------------------------------------------- optimization
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """One Adam for G and Q, one for D whose rate and betas account for the lazy R1 (Karras et al. 2020)."""
+        settings = self.config.model.optimizer
+        players = [*self.generator.parameters(), *(self.recognizer.parameters() if self.recognizer else ())]
+        return [
+            self._adam(players, settings.generator_interval),
+            self._adam(list(self.discriminator.parameters()), self._r1_interval if self.config.model.r1.gamma > 0 else None),
+        ]
+
+    def _adam(self, parameters: list[nn.Parameter], lazy_interval: int | None) -> torch.optim.Adam:
+        settings = self.config.model.optimizer
+        ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
+        return torch.optim.Adam(
+            parameters, lr=settings.learning_rate * ratio,
+            betas=(float(settings.beta1) ** ratio, float(settings.beta2) ** ratio), eps=settings.eps, fused=True,
+        )
+
+    def _optimizers(self) -> tuple[Any, torch.optim.Optimizer]:
+        """G's optimizer as Lightning wraps it, D's bare: so ``global_step`` counts batches, not both."""
+        wrapped, bare = self.optimizers(), self.optimizers(use_pl_optimizer=False)
+        assert isinstance(wrapped, list) and isinstance(bare, list)
+        return wrapped[0], bare[1]  # type: ignore[return-value]
+
+    def _update(self, optimizer: Any, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        # DDP's own reducer expects every parameter in every backward, which no GAN phase has: it is kept quiet and
+        # the phase's gradients are averaged in one flat reduction.
+        strategy = self.trainer.strategy
+        quiet = strategy.block_backward_sync() if hasattr(strategy, "block_backward_sync") else nullcontext()
+        with quiet:
+            loss.backward()
+        average_gradients([p for group in optimizer.param_groups for p in group["params"]], self.trainer.world_size)
+        optimizer.step()
+
+    @torch.no_grad()
+    def _update_averages(self) -> None:
+        halflife = self.config.model.ema.halflife_kimg * 1000
+        weight = 1 - 0.5 ** (self.config.trainer.batch_size / halflife)
+        for average, network in ((self.generator_ema, self.generator), (self.recognizer_ema, self.recognizer)):
+            if average is not None and network is not None:
+                torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
+
+    # ---------------------------------------------------------------- what others read
+
+    @property
+    def encoder(self) -> Critic | None:
+        """The recognizer to evaluate with: the average if there is one."""
+        return self.recognizer_ema or self.recognizer
+
+    def read_losses(self) -> dict[str, float]:
+        """Mean of every loss since the last reading, over all ranks; costs one synchronization and resets the sums.
+
+        Raises:
+            NonFiniteError: a mean is NaN or infinite.
+        """
+        *totals, batches, r1_batches = self._finite_sums()
+        self._sums.zero_()
+        if not batches:
+            return {}
+        means = {name: total / batches for name, total in zip(TERMS, totals, strict=True)}
+        r1, recognition = means.pop("r1") * batches, means.pop("recognition")
+        if r1_batches:
+            means["r1"] = r1 / r1_batches
+        if self.config.model.loss == "ps":  # both forms of the same loss: the published code's, and the paper's mean
+            means["ps"] = recognition
+            means["ps_paper_form"] = recognition * 2 / self.num_latents
+        elif self.config.model.loss == "infogan":
+            means["infogan"] = recognition
+        return means
+
+    def require_finite(self) -> None:
+        """Raises :class:`NonFiniteError` naming the loss or the network that holds a NaN or an infinity."""
+        self._finite_sums()
+        for name, network in self.named_children():
+            finite = torch.stack([parameter.isfinite().all() for parameter in network.parameters()]).all()
+            if not finite:
+                raise NonFiniteError(f"the weights of {name} are not finite at {self.images_seen:,} images")
+
+    def _finite_sums(self) -> list[float]:
+        sums = self._sums.clone()
+        if self.trainer.world_size > 1:  # so that all ranks stop, or none
+            dist.all_reduce(sums)
+        values: list[float] = sums.tolist()
+        for name, value in zip(TERMS, values[: len(TERMS)], strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteError(f"the loss term {name} is {value} at {self.images_seen:,} images")
+        return values
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["images_seen"] = self.images_seen
+        checkpoint["config"] = to_dict(self.config)
+        checkpoint["channels"] = self.channels
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.images_seen = int(checkpoint["images_seen"])
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Gradients flow through ``network``, but its weights get none; also after an exception they train again."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def average_gradients(parameters: list[nn.Parameter], world_size: int) -> None:
+    """Replace gradients by their mean over all processes, in one reduction; without gradient stays without."""
+    if world_size == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(grad) for part, grad in zip(parts, gradients, strict=True)])
+
+
+def _frozen_copy(network: nn.Module) -> Any:
+    return copy.deepcopy(network).eval().requires_grad_(False)

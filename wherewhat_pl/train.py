@@ -1,0 +1,223 @@
+"""From a configuration to a finished run: builds data, system and trainer, resumes, trains, sums up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from data_modules.base import DeviceDataModule
+from data_modules.randomness import generator_for
+from data_modules.registry import build_data
+from wherewhat_pl.analysis.factors import FactorRow, explain_factors, factor_table
+from wherewhat_pl.callbacks import AtomicCheckpoint, GracefulStop, ImagesProgressBar, MetricsLog, TraversalPictures
+from wherewhat_pl.config import ConfigError, ExperimentConfig, check_divisible
+from wherewhat_pl.run import CheckpointError, RunDir, default_name, find_run, load_checkpoint, provenance
+from wherewhat_pl.system import DisentanglingGAN
+from wherewhat_pl.tracking import start_wandb
+
+
+def build_system(config: ExperimentConfig, data: DeviceDataModule) -> DisentanglingGAN:
+    """The system for a data set; raises :class:`ConfigError` where networks and data do not fit."""
+    try:
+        return DisentanglingGAN(config, data.channels)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def data_for(config: ExperimentConfig) -> DeviceDataModule:
+    """The data module of an experiment, not set up."""
+    return build_data(
+        config.data.name, resolution=config.data.resolution, batch_size=config.trainer.batch_size, seed=config.seed,
+        mirror=config.data.mirror, source=config.data.source, root=config.data.root,
+    )
+
+
+class EndOfTraining(pl.Callback):
+    """Stops when the clock reaches ``max_kimg``; Lightning's own limits count steps or epochs, not images."""
+
+    def __init__(self, max_images: int) -> None:
+        self.max_images = max_images
+
+    def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
+        trainer.should_stop = system.images_seen >= self.max_images
+
+    def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
+        if system.images_seen >= self.max_images:
+            trainer.should_stop = True
+
+
+def train(config: ExperimentConfig, overrides: list[str]) -> int:
+    """Train, or continue, the run that ``config`` names.
+
+    Args:
+        config: the experiment.
+        overrides: what was given on the command line, from which an unnamed run gets its name.
+
+    Returns:
+        Exit status: 0 if the training is complete, 128 + signal number if it was stopped.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, NonFiniteError, OSError: one sentence each.
+    """
+    started = time.monotonic()
+    _quiet_libraries()
+    config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
+    devices, is_first_process = device_count(config), int(os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", 0))) == 0
+    check_divisible(config.trainer.batch_size, devices * config.trainer.num_nodes)
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+
+    run, data = RunDir.of(config), data_for(config)
+    system = build_system(config, data)
+    data.setup()
+    data.clock = lambda: system.images_seen
+    checkpoint_path, complaints = run.newest_sound_checkpoint()
+    if is_first_process:
+        run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
+        for complaint in complaints:
+            print(f"warning: {complaint}", file=sys.stderr)
+    if checkpoint_path is None and complaints:
+        raise CheckpointError(f"{run.checkpoints}: no checkpoint there can be read; choose another run.name to start anew")
+    _announce(config, run, data, checkpoint_path and load_checkpoint(checkpoint_path)["images_seen"])
+    if checkpoint_path is None and config.run.init_from:
+        _load_weights(system, config.run.init_from)
+    if config.trainer.compile:
+        system.compile_networks()
+
+    wandb_run = start_wandb(config, run, data.source) if is_first_process else None
+    max_images = int(config.trainer.max_kimg * 1000)
+    metrics = MetricsLog(run, config.logger.interval_kimg, wandb_run)
+    checkpoint = AtomicCheckpoint(run, config.checkpoint)
+    stop = GracefulStop(checkpoint)
+    pictures = TraversalPictures(run, config.pictures, wandb_run)
+    trainer = pl.Trainer(
+        accelerator=config.trainer.accelerator, devices=devices, num_nodes=config.trainer.num_nodes,
+        strategy=_strategy(devices * config.trainer.num_nodes), precision=config.trainer.precision,
+        max_epochs=-1, max_steps=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, use_distributed_sampler=False, default_root_dir=run.path,
+        # In this order at each batch end: losses are read, and found not finite, before anything is saved.
+        callbacks=[metrics, pictures, checkpoint, EndOfTraining(max_images), stop, ImagesProgressBar(metrics, max_images)],
+    )
+    if checkpoint_path is not None and trainer.is_global_zero:
+        run.forget_metrics_after(load_checkpoint(checkpoint_path)["images_seen"])
+    try:
+        trainer.fit(system, data, ckpt_path=checkpoint_path, weights_only=True)
+        if trainer.is_global_zero:
+            if stop.received is None:
+                _sum_up(config, run, system, data, metrics, pictures.path_at(system.images_seen), time.monotonic() - started)
+            else:
+                print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {_same_command()}")
+    finally:
+        if wandb_run is not None:
+            wandb_run.finish(exit_code=0 if stop.received is None else 1)
+    return 0 if stop.received is None else 128 + stop.received
+
+
+def device_count(config: ExperimentConfig) -> int:
+    """Devices per node: as asked, else every GPU there is, else one process."""
+    if config.trainer.devices is not None:
+        return config.trainer.devices
+    on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return torch.cuda.device_count() if on_gpu else 1
+
+
+def _strategy(world_size: int) -> Any:
+    if world_size == 1:
+        return "auto"
+    from pytorch_lightning.strategies import DDPStrategy
+
+    # The averages are updated alike on every rank; broadcasting buffers would only cost.
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False)
+
+
+def _load_weights(system: DisentanglingGAN, source: str) -> None:
+    """Weights only, from a run folder or a checkpoint file; clock and optimizers start anew."""
+    if source.endswith(".ckpt"):
+        state = load_checkpoint(RunDir(source).path)
+    else:
+        path, _ = find_run(source).newest_sound_checkpoint()
+        if path is None:
+            raise ConfigError(f"run.init_from={source}: that run has no checkpoint")
+        state = load_checkpoint(path)
+    try:
+        system.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise ConfigError(f"run.init_from={source}: its networks are not these ({str(error).splitlines()[1].strip()})") from None
+
+
+def _announce(config: ExperimentConfig, run: RunDir, data: DeviceDataModule, images_seen: int | None) -> None:
+    rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
+    rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
+
+
+def mean_masks(system: DisentanglingGAN, count: int = 256) -> Tensor | None:
+    """Each latent's mask averaged over random codes, at the images' resolution: ``[n, H, W]``; None without masks."""
+    latents = system.sample_latents(count, generator_for("cpu", system.config.seed, "mean masks"))
+    size = (system.generator.resolution,) * 2
+    totals = torch.zeros(system.num_latents, *size, device=system.device)
+    with torch.no_grad():
+        for part in latents.split(64):
+            _, masks = system.generator_ema(part, return_masks=True)
+            if not masks:
+                return None
+            stacked = torch.cat([F.interpolate(mask.float(), size=size) for mask in masks], dim=1)
+            totals[system.generator.masked_latents] += stacked.sum(0)
+    return totals / count
+
+
+def explain_system(system: DisentanglingGAN, data: DeviceDataModule, images: int) -> list[FactorRow] | None:
+    """Which latent explains which factor; None if no factors are known or no recognizer was trained."""
+    if data.factor_space is None or system.encoder is None:
+        return None
+    system.eval()
+    return explain_factors(system.encoder, data, mean_masks(system), images, system.config.seed)
+
+
+def _sum_up(
+    config: ExperimentConfig, run: RunDir, system: DisentanglingGAN, data: DeviceDataModule, metrics: MetricsLog,
+    picture: Any, seconds: float,
+) -> None:
+    """One screen: what was trained, what it found, where things are."""
+    print(f"\n{config.experiment}/{config.run.name}: {system.images_seen:,} images on {data.name} ({data.source}), "
+          f"{seconds / 60:.1f} min in this session")
+    if rows := explain_system(system, data, config.factors.images):
+        print(f"\nwhat each latent knows, over {config.factors.images:,} images (normalized mutual information):")
+        print(factor_table(rows))
+        metrics.append(system.images_seen, {f"factor/{row.factor}": row.information for row in rows}
+                    | {f"factor_latent/{row.factor}": row.latent for row in rows})
+    elif data.factor_space is not None:
+        print("\nno recognizer is trained with model.loss=gan, so no latent is matched to a factor")
+    print(f"\npictures     {picture}\ncheckpoint   {run.last_checkpoint}\nlosses       {run.metrics_file}\n"
+          f"settings     {run.config_file}")
+
+
+def _same_command() -> str:
+    arguments = [argument for argument in sys.argv[1:] if argument]
+    return shlex.join(["python", "-m", "wherewhat_pl", *arguments])
+
+
+def _quiet_libraries() -> None:
+    """Lightning's hints about loggers, workers and cards are not for the readers of this run's output."""
+    for pattern in (
+        ".*does not have many workers.*", ".*srun.*available.*", ".*`IterableDataset`.*", ".*ended before the epoch ended.*",
+        ".*GPU available but not used.*", ".*litlogger.*", ".*isinstance.*LeafSpec.*", ".*module\\(s\\) in eval mode.*",
+    ):
+        warnings.filterwarnings("ignore", message=pattern)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_IsOurs())
+
+
+class _IsOurs(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING or record.getMessage().startswith(("run:", "data:"))
