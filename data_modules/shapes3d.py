@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
+import numpy as np
 import torch
 from torch import Tensor
 
 from data_modules.base import DataError
 from data_modules.factors import FactorSpace
+from data_modules.official import CHUNK, SIDE, Archive, expect
 from data_modules.rendering import shapes3d as rendering
 from data_modules.synthetic import SyntheticDataModule
 
@@ -22,6 +26,10 @@ class Shapes3DDataModule(SyntheticDataModule):
         ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"), (10, 10, 10, 8, 4, 15)
     )
     official_file = "3dshapes.h5"
+    smooth = True
+
+    def _read_official(self, path: Path, space: FactorSpace) -> Archive:
+        return read_h5(path, space)
 
     def _prepare_rendering(self) -> str:
         # [480, 4, H * W] in 0..255, so that a picture costs one small matrix product and a rounding.
@@ -39,8 +47,35 @@ class Shapes3DDataModule(SyntheticDataModule):
         images = images.add_(0.5).clamp_(0, 255).to(torch.uint8)
         return images.view(-1, 3, self.resolution, self.resolution)
 
-    def _open_official(self, path: Path) -> str:
-        raise DataError(f"{path}: reading the official file comes next; set data.source=rendered")
 
-    def _official(self, indices: Tensor) -> Tensor:
-        raise NotImplementedError
+def read_h5(path: Path, space: FactorSpace) -> Archive:
+    """The published file: ``images`` ``[N, 64, 64, 3]`` uint8, ``labels`` ``[N, 6]`` float64, the factors' values."""
+    with h5py.File(path, "r") as file:
+        for name in ("images", "labels"):
+            if name not in file:
+                raise DataError(f"{path}: has no '{name}'; is it the published file?")
+            data = file[name]
+            own = isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(data, h5py.Dataset)
+            if not own or data.is_virtual or data.external:  # would have the library open whatever is named there
+                raise DataError(f"{path}: '{name}' points elsewhere; do not trust this file")
+        expect(path, "images", file["images"], (space.num_images, SIDE, SIDE, 3), ("uint8",))
+        expect(path, "labels", file["labels"], (space.num_images, space.num_factors), ("float64",))
+        values = file["labels"][:]
+    classes = np.empty(values.shape, np.int64)
+    for i, (name, size) in enumerate(zip(space.names, space.sizes, strict=True)):
+        distinct, classes[:, i] = np.unique(values[:, i], return_inverse=True)
+        if len(distinct) != size:
+            raise DataError(
+                f"{path}: wrong factor order: column {i} of 'labels' has {len(distinct)} values, but {name} has {size}"
+            )
+    return Archive(classes, _h5_chunks(path))
+
+
+def _h5_chunks(path: Path) -> Iterator[np.ndarray]:
+    with h5py.File(path, "r") as file:
+        images = file["images"]
+        # Whole chunks of the file at a time, or each would be decompressed again and again.
+        stored = images.chunks[0] if images.chunks else 1
+        count = max(1, CHUNK // stored) * stored
+        for first in range(0, len(images), count):
+            yield images[first : first + count].transpose(0, 3, 1, 2)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data_modules.base import DataError, DeviceDataModule
 from data_modules.factors import FactorSpace
+from data_modules.official import Archive, OfficialImages, fingerprint, open_official
 
 SOURCES = ("auto", "official", "rendered")
 
@@ -34,6 +35,7 @@ class SyntheticDataModule(DeviceDataModule):
 
     factor_space: FactorSpace
     official_file: str  #: name of the published file
+    smooth = False  #: interpolate, not repeat, pixels of official images that are enlarged
 
     def __init__(
         self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = False, source: str = "auto",
@@ -51,10 +53,13 @@ class SyntheticDataModule(DeviceDataModule):
         if self._ready_on == self.device:
             return
         path = self.root / self.official_file
-        self.source = self.wanted_source if self.wanted_source != "auto" else "official" if path.exists() else "rendered"
+        found = "official" if path.exists() else "rendered"
+        self.source = found if self.wanted_source == "auto" else self.wanted_source
         self.num_images = self.factor_space.num_images
         if self.source == "official":
-            self.fingerprint = self._open_official(path)
+            array = open_official(path, self._read_official, self.factor_space, self.channels)
+            self.fingerprint = fingerprint(array)
+            self._published = OfficialImages(array, self.resolution, self.device, self.smooth)
         else:
             why = f"no {self.official_file} in {self.root}" if self.wanted_source == "auto" else "as asked"
             rank_zero_info(f"data: {self.name} is rendered at {self.resolution} px, not the official file ({why})")
@@ -62,8 +67,8 @@ class SyntheticDataModule(DeviceDataModule):
         self._ready_on = self.device
 
     @abstractmethod
-    def _open_official(self, path: Path) -> str:
-        """Make the published images ready and return their fingerprint."""
+    def _read_official(self, path: Path, space: FactorSpace) -> Archive:
+        """Open and check the published file."""
 
     @abstractmethod
     def _prepare_rendering(self) -> str:
@@ -73,13 +78,9 @@ class SyntheticDataModule(DeviceDataModule):
     def _render(self, factors: Tensor) -> Tensor:
         """Factors ``[B, num_factors]`` on the device -> ``[B, C, H, W]`` uint8."""
 
-    @abstractmethod
-    def _official(self, indices: Tensor) -> Tensor:
-        """Indices ``[B]`` -> ``[B, C, H, W]`` uint8 on the device."""
-
     def images(self, indices: Tensor) -> Tensor:
         if self.source == "official":
-            return self._official(indices)
+            return self._published[indices]
         return self._render(self.factor_space.to_factors(indices.to(self.device)))
 
     def images_of(self, factors: Tensor) -> Tensor:

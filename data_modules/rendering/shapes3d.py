@@ -18,7 +18,7 @@ from data_modules.rendering import raycast
 NUM_SCALES, NUM_SHAPES, NUM_ORIENTATIONS = 8, 4, 15
 SCALES = tuple(0.75 + 0.5 * i / (NUM_SCALES - 1) for i in range(NUM_SCALES))
 ORIENTATIONS = tuple(-30.0 + 60.0 * i / (NUM_ORIENTATIONS - 1) for i in range(NUM_ORIENTATIONS))  #: degrees
-SKY, FLOOR, WALL, OBJECT = range(4)  #: order of the maps
+RAYS_AT_ONCE = 2**20  #: bounds the memory of drawing to a few hundred MB, as long as a picture has fewer
 SKY_COLOR = (153 / 255, 226 / 255, 249 / 255)
 VERSION = 1  #: to be raised whenever the pictures change
 
@@ -93,7 +93,8 @@ class _View:
             self.forward[:, None, None] + self.right[:, None, None] * across[:, None] + up * upwards[:, None, None]
         )
         self.lamp = orientations.new_tensor(scene.lamp_position)
-        self.lamp_axis = torch.nn.functional.normalize(self.lamp - orientations.new_tensor([*scene.lamp_aim, 0.0]), dim=0)
+        aim = orientations.new_tensor([*scene.lamp_aim, 0.0])
+        self.lamp_axis = torch.nn.functional.normalize(self.lamp - aim, dim=0)
         self._see_the_room()
 
     def _see_the_room(self) -> None:
@@ -153,15 +154,22 @@ def geometry_maps(
         ``[8, 4, 15, 4, H, W]`` float32: scale, shape, orientation, then sky, floor, wall, object. At 64 px 31 MB.
     """
     samples = samples or max(4, 128 // resolution)
-    view = _View(scene, torch.tensor(ORIENTATIONS, device=device), resolution * samples)
     maps = torch.empty(NUM_SCALES, NUM_SHAPES, NUM_ORIENTATIONS, 4, resolution, resolution, device=device)
+    orientations = torch.tensor(ORIENTATIONS, device=device)
+    at_once = max(1, RAYS_AT_ONCE // (resolution * samples) ** 2)
+    for some, some_maps in zip(orientations.split(at_once), maps.split(at_once, 2), strict=True):
+        _draw_all(_View(scene, some, resolution * samples), some_maps, samples)
+    return maps
+
+
+def _draw_all(view: _View, maps: Tensor, samples: int) -> None:
+    """Fill ``[8, 4, O, 4, H, W]``: the empty room everywhere, then each solid's surroundings."""
     empty = [view.sky, view.floor_unlit + view.floor_lit, view.wall, torch.zeros_like(view.sky)]
     maps[:] = torch.stack([_box_filter(plane, samples) for plane in empty], 1)
     for i, scale in enumerate(SCALES):
         for shape in range(NUM_SHAPES):
-            rows, columns = _window(view, shape, scale, resolution)
+            rows, columns = _window(view, shape, scale, maps.shape[-1])
             maps[i, shape, :, :, rows, columns] = _draw(view, shape, scale, rows, columns, samples)
-    return maps
 
 
 def _draw(view: _View, shape: int, scale: float, rows: slice, columns: slice, samples: int) -> Tensor:

@@ -1,0 +1,79 @@
+"""dSprites (Matthey, Higgins, Hassabis and Lerchner 2017): 737,280 pictures of one white shape, from five factors."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from data_modules.base import DataError
+from data_modules.factors import FactorSpace
+from data_modules.official import CHUNK, SIDE, Archive, expect
+from data_modules.rendering import dsprites as rendering
+from data_modules.synthetic import SyntheticDataModule
+
+
+class DSpritesDataModule(SyntheticDataModule):
+    """dSprites: shape 3 (square, ellipse, heart), scale 6, orientation 40, x 32, y 32. The one colour is left out.
+
+    At 64 px and above pictures are black and white (the official ones enlarged by repeating pixels), below grey: the
+    box average of 64 px.
+    """
+
+    name = "dsprites"
+    channels = 1
+    factor_space = FactorSpace(("shape", "scale", "orientation", "x", "y"), (3, 6, 40, 32, 32))
+    official_file = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+
+    def _read_official(self, path: Path, space: FactorSpace) -> Archive:
+        return read_npz(path, space)
+
+    def _prepare_rendering(self) -> str:
+        self._sections = rendering.outline_sections().to(self.device)
+        outlines = (rendering.SQUARE_HALF_WIDTH, rendering.ELLIPSE_HALF_AXES, rendering.HEART_SIN, rendering.HEART_COS)
+        return f"{self.name} {self.resolution} {rendering.VERSION} {outlines}"
+
+    def _render(self, factors: Tensor) -> Tensor:
+        return rendering.draw(factors, self._sections, self.resolution)
+
+
+def read_npz(path: Path, space: FactorSpace) -> Archive:
+    """The published archive: ``imgs`` ``[N, 64, 64]`` uint8 of 0 and 1, ``latents_classes`` ``[N, 6]`` int64.
+
+    The other members are not touched: ``metadata`` is a pickle, which would run whatever code is in it.
+    """
+    with np.load(path, allow_pickle=False) if zipfile.is_zipfile(path) else _not_an_archive(path) as archive:
+        classes = archive["latents_classes"]
+    expect(path, "latents_classes", classes, (space.num_images, space.num_factors + 1), ("int64", "int32"))
+    if classes[:, 0].any():
+        raise DataError(f"{path}: 'latents_classes' has more than one colour; is it the published file?")
+    return Archive(classes[:, 1:].astype(np.int64), _npz_chunks(path, space))
+
+
+def _not_an_archive(path: Path) -> Any:
+    raise DataError(f"{path}: truncated, or not an npz archive; download it again")
+
+
+def _npz_chunks(path: Path, space: FactorSpace) -> Iterator[np.ndarray]:
+    """The member ``imgs`` read from front to back, so that its 3 GB are never in memory."""
+    with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran_order, dtype = read_header(stream)
+        header = type("Header", (), {"shape": shape, "dtype": dtype})
+        expect(path, "imgs", header, (space.num_images, SIDE, SIDE), ("uint8",))
+        if fortran_order:
+            raise DataError(f"{path}: 'imgs' is in Fortran order; is it the published file?")
+        for first in range(0, space.num_images, CHUNK):
+            count = min(CHUNK, space.num_images - first)
+            data = stream.read(count * SIDE * SIDE)
+            if len(data) < count * SIDE * SIDE:
+                raise EOFError("'imgs' ends early")
+            chunk = np.frombuffer(data, np.uint8).reshape(count, 1, SIDE, SIDE)
+            if chunk.max() > 1:
+                raise DataError(f"{path}: 'imgs' has values other than 0 and 1; is it the published file?")
+            yield chunk * np.uint8(255)
