@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
+from tqdm import tqdm
 
 from data_modules.locking import exclusive
 
@@ -172,7 +173,7 @@ def write_generated_faces(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NOTE).write_text("Cartoon faces drawn by data_modules/generated_faces.py: not photographs.\n")
     attributes, partition = [], []
-    for index in range(count):
+    for index in tqdm(range(count), desc="drawing faces", unit=" faces", disable=count < 500):
         face = Face.sample(np.random.default_rng((seed, index)))
         if layout == "celeba":
             path = folder / f"img_align_celeba/{index + 1:06d}.jpg"
