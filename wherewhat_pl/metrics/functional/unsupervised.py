@@ -1,0 +1,50 @@
+"""How dependent the codes are on each other, without any factor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .information import discretize, label_information
+from .inputs import Codes, check_codes
+
+
+def code_dependence(codes: Codes, bins: int = 20) -> dict[str, float]:
+    """The unsupervised scores of Locatello et al. 2019; lower is more independent.
+
+    Args:
+        codes: ``[N, n]`` real numbers, N at least 2.
+        bins: equal-width bins for the mutual information.
+
+    Returns:
+        ``gaussian_total_correlation`` (nats), ``gaussian_wasserstein_correlation`` (squared code units), the same
+        divided by the total variance (``..._norm``), and ``mutual_info_score`` (mean over pairs of codes, nats). All
+        at least 0. Constant codes are independent of everything: they add 0 to the first three and count as pairs
+        with 0 in the last. Codes that determine each other have infinite total correlation.
+
+    Raises:
+        ValueError: not ``[N, n]``.
+    """
+    array = check_codes(codes)
+    count = array.shape[1]
+    numbers = discretize(array, bins)
+    information = label_information(numbers, numbers)
+    pairs = max(1, count * (count - 1))
+    scores = {"mutual_info_score": float(information.sum() - np.trace(information)) / pairs}
+
+    varying = array[:, ~(array == array[0]).all(axis=0)].astype(np.float64)
+    if varying.shape[1] == 0:
+        wasserstein_names = ("gaussian_wasserstein_correlation", "gaussian_wasserstein_correlation_norm")
+        return dict.fromkeys(("gaussian_total_correlation", *wasserstein_names), 0.0) | scores
+    covariance = np.atleast_2d(np.cov(varying, rowvar=False))
+    variances = np.diag(covariance)
+    spread = np.sqrt(variances)
+    # The correlation matrix has the same total correlation and is better conditioned.
+    total = -0.5 * np.linalg.slogdet(covariance / np.outer(spread, spread))[1]
+    # trace sqrt(D C) with D = diag(C) is that of the symmetric D^1/2 C D^1/2.
+    eigenvalues = np.linalg.eigvalsh(covariance * np.outer(spread, spread))
+    wasserstein = 2 * variances.sum() - 2 * np.sqrt(np.maximum(eigenvalues, 0)).sum()
+    return {
+        "gaussian_total_correlation": max(0.0, float(total)),
+        "gaussian_wasserstein_correlation": max(0.0, float(wasserstein)),
+        "gaussian_wasserstein_correlation_norm": max(0.0, float(wasserstein / variances.sum())),
+    } | scores
