@@ -22,15 +22,14 @@ NOTE = "GENERATED.txt"  # where it lies, the data's source is "generated", whate
 
 Layout = Literal["images", "celeba", "ffhq"]
 
-CELEBA_ATTRIBUTES = tuple(
-    """
+_ATTRIBUTES = """
     5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair
     Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones
     Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline
     Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick
     Wearing_Necklace Wearing_Necktie Young
-    """.split()
-)
+"""
+CELEBA_ATTRIBUTES = tuple(_ATTRIBUTES.split())
 
 Color = tuple[int, int, int]
 HAIR: dict[str, Color] = {

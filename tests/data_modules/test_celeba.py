@@ -90,9 +90,11 @@ def reference(official, tmp_path_factory) -> CelebADataModule:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_images_attributes_and_split(official, reference, tmp_path, layout):
     module = ready(layout(official, tmp_path / "root"), tmp_path / "cache")
-    assert module.fingerprint == reference.fingerprint and module.num_images == COUNT
+    assert module.fingerprint == reference.fingerprint
+    assert module.num_images == COUNT
     assert module.attribute_names == CELEBA_ATTRIBUTES
-    assert module.attributes.equal(reference.attributes) and module.split.equal(reference.split)
+    assert module.attributes.equal(reference.attributes)
+    assert module.split.equal(reference.split)
 
 
 def test_attributes_and_split_are_those_of_the_files(official, reference):
@@ -101,7 +103,8 @@ def test_attributes_and_split_are_those_of_the_files(official, reference):
         name, *values = line.split()
         assert reference.names[row] == name
         assert reference.attributes[row].tolist() == [value == "1" for value in values]
-    assert reference.attributes.shape == (COUNT, 40) and reference.attributes.dtype == torch.bool
+    assert reference.attributes.shape == (COUNT, 40)
+    assert reference.attributes.dtype == torch.bool
     assert reference.split_indices("train").tolist() == list(range(17))
     assert reference.split_indices("test").tolist() == [19]
 
@@ -115,8 +118,10 @@ def test_the_first_image_is_the_published_crop_averaged_over_2x2_pixels(official
 def test_without_annotations_there_are_images_and_no_attributes(official, tmp_path):
     module = ready(shutil.copytree(official / "img_align_celeba", tmp_path / "root/faces"), tmp_path / "cache")
     assert module.num_images == COUNT
-    assert module.attributes is None and module.attribute_names is None and module.split is None
-    with pytest.raises(DataError, match="no list_eval_partition"):
+    assert module.attributes is None
+    assert module.attribute_names is None
+    assert module.split is None
+    with pytest.raises(DataError, match=r"no list_eval_partition"):
         module.split_indices("train")
 
 
@@ -131,7 +136,7 @@ def test_attributes_stay_with_their_images_when_one_is_skipped(official, referen
 def test_images_that_were_not_aligned_are_refused_by_name(official, tmp_path):
     root = as_folder(official, tmp_path / "root")
     Image.new("RGB", (400, 600)).save(root / "img_align_celeba/000003.jpg")
-    with pytest.raises(DataError, match="000003.jpg: is 400x600, not 178x218 pixels"):
+    with pytest.raises(DataError, match=r"000003.jpg: is 400x600, not 178x218 pixels"):
         ready(root, tmp_path / "cache")
 
 
@@ -147,18 +152,18 @@ def test_a_broken_attribute_file_is_named_with_its_line(official, tmp_path, line
     root = as_folder(official, tmp_path / "root")
     lines = (root / "list_attr_celeba.txt").read_text().splitlines()
     (root / "list_attr_celeba.txt").write_text("\n".join([*lines[:2], line, *lines[3:]]))
-    with pytest.raises(DataError, match=f"list_attr_celeba.txt.*{message}"):
+    with pytest.raises(DataError, match=rf"list_attr_celeba.txt.*{message}"):
         _ = ready(root, tmp_path / "cache").attributes
 
 
 def test_missing_data_says_what_to_download_and_where_to_put_it(tmp_path):
     for root in (tmp_path / "celeba", tmp_path):
-        with pytest.raises(DataError, match=f"data.root: no CelebA images in {root}; download img_align_celeba.zip"):
+        with pytest.raises(DataError, match=rf"data.root: no CelebA images in {root}; download img_align_celeba.zip"):
             ready(root, tmp_path / "cache")
 
 
 def test_more_than_128_pixels_are_not_promised(tmp_path):
-    with pytest.raises(DataError, match="data.resolution=256"):
+    with pytest.raises(DataError, match=r"data.resolution=256"):
         CelebADataModule(256, 4, root=tmp_path)
 
 
@@ -171,7 +176,8 @@ def test_only_the_whole_set_is_called_official(official, tmp_path, monkeypatch):
 def test_generated_faces_are_drawn_on_request_and_called_so(tmp_path, monkeypatch):
     monkeypatch.setattr("data_modules.images.GENERATED_IMAGES", 12)
     module = ready(tmp_path / "nothing here", tmp_path / "cache", source="generated")
-    assert module.source == "generated" and module.num_images == 12
+    assert module.source == "generated"
+    assert module.num_images == 12
     assert module.attributes.shape == (12, 40)
     assert not (tmp_path / "nothing here").exists()
 

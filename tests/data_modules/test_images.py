@@ -40,8 +40,11 @@ def test_a_folder_of_photographs_becomes_training_batches(photos, tmp_path):
     assert (module.name, module.source, module.channels, module.num_images) == ("images", "folder", 3, 20)
     assert module.images(torch.arange(20)).shape == (20, 3, 16, 16)
     batch = module.training_batch(0)
-    assert batch.shape == (6, 3, 16, 16) and batch.dtype == torch.float32
-    assert batch.min() >= -1 and batch.max() <= 1 and batch.std() > 0.1
+    assert batch.shape == (6, 3, 16, 16)
+    assert batch.dtype == torch.float32
+    assert batch.min() >= -1
+    assert batch.max() <= 1
+    assert batch.std() > 0.1
 
 
 def test_the_same_images_in_a_zip_have_the_same_fingerprint_and_batches(photos, tmp_path):
@@ -49,7 +52,8 @@ def test_the_same_images_in_a_zip_have_the_same_fingerprint_and_batches(photos, 
         for path in photos.glob("*.png"):
             archive.write(path, path.name)
     folder, archived = ready(photos, tmp_path), ready(tmp_path / "photos.zip", tmp_path)
-    assert archived.source == "zip" and archived.fingerprint == folder.fingerprint
+    assert archived.source == "zip"
+    assert archived.fingerprint == folder.fingerprint
     assert archived.training_batch(600).equal(folder.training_batch(600))
 
 
@@ -89,7 +93,7 @@ def test_an_error_in_a_background_thread_reaches_the_training():
     def broken(_: int) -> torch.Tensor:
         raise OSError("the disk is gone")
 
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(OSError, match=r"the disk is gone"):
         next(iter(PrefetchedStream(broken, lambda: 0, 6, torch.device("cpu"))))
 
 
@@ -98,13 +102,14 @@ def test_skipped_images_are_never_drawn(photos, tmp_path):
     write_generated_faces(folder, 20, size=32)
     (folder / "face_000004.png").write_bytes(b"no image")
     whole, module = ready(photos, tmp_path), ready(folder, tmp_path, max_bad=0.05)
-    assert module.num_images == 19 and "face_000004.png" not in module.names
+    assert module.num_images == 19
+    assert "face_000004.png" not in module.names
     kept = torch.tensor([i for i in range(20) if i != 4])
     assert module.images(torch.arange(19)).equal(whole.images(kept))
 
 
 def test_an_index_outside_is_an_error_and_not_another_image(photos, tmp_path):
-    with pytest.raises(IndexError, match="outside 0..19"):
+    with pytest.raises(IndexError, match=r"outside 0..19"):
         ready(photos, tmp_path).images(torch.tensor([20]))
 
 
@@ -154,5 +159,5 @@ def test_a_users_mistake_ends_in_one_line_that_names_the_key(photos, tmp_path, o
 def test_a_folder_without_a_single_good_image_is_an_error(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/holiday.jpg").write_text("a text")
-    with pytest.raises(DataError, match="none of the 1 images"):
+    with pytest.raises(DataError, match=r"none of the 1 images"):
         ready(tmp_path / "photos", tmp_path, max_bad=1)

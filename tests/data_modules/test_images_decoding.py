@@ -39,7 +39,9 @@ def test_shrinking_averages_the_pixels_that_are_covered():
     pixels = noise(64, 64)
     image, size = decode(encoded(Image.fromarray(pixels)), CENTER_CROP, 16)
     means = pixels.reshape(16, 4, 16, 4, 3).mean((1, 3)).transpose(2, 0, 1)
-    assert size == (64, 64) and image.shape == (3, 16, 16) and image.dtype == np.uint8
+    assert size == (64, 64)
+    assert image.shape == (3, 16, 16)
+    assert image.dtype == np.uint8
     assert np.abs(image - means).max() <= 1
 
 
@@ -54,7 +56,7 @@ def test_celeba_is_cut_at_rows_57_to_185_and_columns_25_to_153():
     pixels = noise(178, 218)
     image, _ = decode(encoded(Image.fromarray(pixels)), CROP, 128)
     assert (image == pixels[57:185, 25:153].transpose(2, 0, 1)).all()
-    with pytest.raises(BadImage, match="is 178x200, not 178x218"):
+    with pytest.raises(BadImage, match=r"is 178x200, not 178x218"):
         decode(encoded(Image.fromarray(pixels[:200])), CROP, 128)
 
 

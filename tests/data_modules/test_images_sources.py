@@ -77,7 +77,7 @@ def test_an_archive_as_stylegan_tools_write_it_is_read(tmp_path):
 @pytest.mark.parametrize("name", ["../evil.png", "a/../../evil.png", "/etc/evil.png", "..\\evil.png", "../evil.txt"])
 def test_an_archive_that_points_outside_is_refused(tmp_path, name):
     archive = write_zip(tmp_path / "photos.zip", {"a.png": png(1), name: png(2)})
-    with pytest.raises(DataError, match="points outside the archive"):
+    with pytest.raises(DataError, match=r"points outside the archive"):
         open_source(archive)
     assert [path.name for path in tmp_path.rglob("*")] == ["photos.zip"]
 
@@ -98,9 +98,9 @@ def test_an_archive_without_images_ends_in_one_line(tmp_path, name, data, messag
 
 
 def test_a_place_without_images_ends_in_one_line(tmp_path):
-    with pytest.raises(DataError, match="data.root: there is no .*nowhere"):
+    with pytest.raises(DataError, match=r"data.root: there is no .*nowhere"):
         open_source(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="there are no images in"):
+    with pytest.raises(DataError, match=r"there are no images in"):
         open_source(tmp_path)
 
 
@@ -110,7 +110,7 @@ def test_a_damaged_entry_spoils_only_itself(tmp_path):
     data[data.index(IMAGES["a/1.png"]) + 30] ^= 255
     path.write_bytes(data)
     read = open_source(path).reader()
-    with pytest.raises(BadImage, match="damaged in the archive"):
+    with pytest.raises(BadImage, match=r"damaged in the archive"):
         read(0)
     assert read(1) == IMAGES["b/10.JPG"]
 
@@ -119,14 +119,14 @@ def test_an_entry_that_would_unpack_to_gigabytes_is_refused_unread(tmp_path):
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("bomb.png", bytes(2**26 + 1))
-    with pytest.raises(BadImage, match="64 MiB file"):
+    with pytest.raises(BadImage, match=r"64 MiB file"):
         open_source(path).reader()(0)
 
 
 def test_without_pyarrow_a_parquet_folder_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "train-00000.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match="pip install pyarrow"):
+    with pytest.raises(DataError, match=r"pip install pyarrow"):
         open_source(tmp_path)
 
 
@@ -141,7 +141,8 @@ def test_rows_of_parquet_files_are_images(tmp_path, nested):
         table = pyarrow.table({"image": column, "label": list(shades)})
         parquet.write_table(table, tmp_path / f"train-{file}.parquet", row_group_size=20)
     source = open_source(tmp_path)
-    assert len(source) == 100 and source.names[51] == "train-1.parquet#1"
+    assert len(source) == 100
+    assert source.names[51] == "train-1.parquet#1"
     read = source.reader()
     assert [read(i) for i in (0, 1, 37, 38, 45, 60, 61, 99, 19)] == [
         png(shade) for shade in (0, 1, 37, 38, 45, 110, 111, 149, 19)
@@ -153,8 +154,8 @@ def test_a_parquet_file_without_images_says_which_column_is_missing(tmp_path):
     from pyarrow import parquet
 
     parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "train.parquet")
-    with pytest.raises(DataError, match="no column 'image' among text"):
+    with pytest.raises(DataError, match=r"no column 'image' among text"):
         open_source(tmp_path)
     (tmp_path / "train.parquet").write_bytes(b"PAR1 and nothing more")
-    with pytest.raises(DataError, match="damaged parquet file"):
+    with pytest.raises(DataError, match=r"damaged parquet file"):
         open_source(tmp_path)
