@@ -1,0 +1,47 @@
+"""Small experiments for all tests; nothing reaches the network or a W&B account."""
+
+import os
+
+import pytest
+
+os.environ["WANDB_MODE"] = "disabled"
+
+TINY = (
+    "data.resolution=8",
+    "data.source=rendered",
+    "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-2,Noise-1,C_spgroup-1-1]",
+    "model.generator.feature_maps={base: 4, decay: 0, min: 4, max: 4}",
+    "model.critic.feature_maps={base: 4, decay: 0, min: 4, max: 4}",
+    "trainer.batch_size=4",
+    "trainer.accelerator=cpu",
+    "trainer.devices=1",
+    "trainer.threads=1",
+    "checkpoint.interval_kimg=0.008",
+    "pictures.interval_kimg=0.016",
+    "logger.interval_kimg=0.008",
+    "factors.images=64",
+    "logger.wandb.mode=disabled",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings():
+    """What makes an experiment tiny, as ``key=value``."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """A function: root of the runs, settings -> a tiny experiment."""
+    from wherewhat_pl.config import load_config
+
+    def make(root, *overrides):
+        return load_config("shapes3d_quick", [*TINY, f"run.root={root}", "run.name=test", *overrides])
+
+    return make
+
+
+@pytest.fixture
+def tiny(tiny_config, tmp_path):
+    """The same with the runs under the test's own folder: settings -> a tiny experiment."""
+    return lambda *overrides: tiny_config(tmp_path / "runs", *overrides)

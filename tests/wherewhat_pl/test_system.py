@@ -1,0 +1,176 @@
+import copy
+import math
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from wherewhat_pl import losses
+from wherewhat_pl.system import DisentanglingGAN, NonFiniteError
+from wherewhat_pl.train import data_for
+
+
+def fit(config, steps, system=None):
+    """A few steps without anything around them."""
+    data = data_for(config)
+    system = system or DisentanglingGAN(config, data.channels)
+    data.clock = lambda: system.images_seen
+    trainer = pl.Trainer(
+        max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, precision=config.trainer.precision,
+    )
+    trainer.fit(system, data)
+    return system
+
+
+@pytest.mark.parametrize("loss", ["ps", "infogan", "gan"])
+@pytest.mark.parametrize("mask", ["rectangles", "softmax", "none"])
+def test_every_cell_of_the_grid_trains(tiny, mask, loss):
+    config = tiny(f"model.mask={mask}", f"model.loss={loss}")
+    before = DisentanglingGAN(config, 3)
+    system = fit(config, 2)
+    assert system.images_seen == 8
+    assert (system.recognizer is None) == (loss == "gan")
+    for name in ("generator", "discriminator") + (("recognizer",) if loss != "gan" else ()):
+        for (key, new), old in zip(
+            getattr(system, name).named_parameters(), getattr(before, name).parameters(), strict=True
+        ):
+            assert new.isfinite().all()
+            assert not torch.equal(new, old), f"{name}.{key} did not move"
+
+
+def test_bf16_trains(tiny):
+    system = fit(tiny("trainer.precision=bf16-mixed"), 2)
+    assert all(math.isfinite(value) for value in system.read_losses().values())
+
+
+def test_compiled_networks_have_the_same_parameter_names(tiny):
+    system = DisentanglingGAN(tiny(), 3)
+    names = set(system.state_dict())
+    system.compile_networks()
+    assert set(system.state_dict()) == names
+
+
+@pytest.mark.parametrize("settings", [["model.prior=uniform"], ["model.ps.cascade_kimg=0.004"], ["model.ema.recognizer=true"]])
+def test_variants_train(tiny, settings):
+    assert fit(tiny(*settings), 2).images_seen == 8
+
+
+def test_uniform_latents_fill_their_interval(tiny):
+    latents = DisentanglingGAN(tiny("model.prior=uniform"), 3).sample_latents(2000)
+    assert latents.abs().max() <= 2
+    assert latents.abs().mean() == pytest.approx(1.0, abs=0.05)
+
+
+def test_cascade_steps_through_the_dimensions(tiny):
+    system = DisentanglingGAN(tiny("model.ps.cascade_kimg=0.004"), 3)
+    seen = []
+    for system.images_seen in range(0, 16, 4):
+        dimensions, _ = system.sample_perturbation(5)
+        assert len(set(dimensions.tolist())) == 1
+        seen.append(dimensions[0].item())
+    assert seen == [0, 1, 2, 0]
+
+
+def test_random_epsilon_has_the_published_spread(tiny):
+    system = DisentanglingGAN(tiny("model.ps.random_epsilon=true", "model.ps.epsilon=3"), 3)
+    _, epsilon = system.sample_perturbation(20000)
+    assert epsilon.std().item() == pytest.approx(6.0, rel=0.05)
+
+
+def test_lazy_r1_corrects_the_discriminators_adam(tiny):
+    ratio = 16 / 17
+    generator_adam, discriminator_adam = DisentanglingGAN(tiny(), 3).configure_optimizers()
+    assert generator_adam.defaults["lr"] == 0.002
+    assert generator_adam.defaults["betas"] == (0.0, 0.99)
+    assert discriminator_adam.defaults["lr"] == pytest.approx(0.002 * ratio)
+    assert discriminator_adam.defaults["betas"] == pytest.approx((0.0, 0.99**ratio))
+
+
+def test_reference_preset_corrects_the_generators_adam_as_published(tiny):
+    config = tiny("reference=true", "model.optimizer.generator_interval=4")
+    generator_adam, _ = DisentanglingGAN(config, 3).configure_optimizers()
+    assert generator_adam.defaults["lr"] == pytest.approx(0.002 * 4 / 5)
+    assert generator_adam.defaults["betas"] == pytest.approx((0.0, 0.99 ** (4 / 5)))
+
+
+def test_r1_is_due_every_sixteenth_batch(tiny):
+    system = DisentanglingGAN(tiny(), 3)
+    due = []
+    for batch in range(33):
+        system.images_seen = batch * 4
+        if system._is_r1_step:
+            due.append(batch)
+    assert due == [0, 16, 32]
+
+
+def test_average_has_its_half_life_in_images(tiny):
+    """After a half-life of constant weights the average is half way."""
+    system = DisentanglingGAN(tiny("model.ema.halflife_kimg=0.04"), 3)
+    start = copy.deepcopy(system.generator_ema.to_rgb.weight)
+    with torch.no_grad():
+        system.generator.to_rgb.weight.add_(1.0)
+    for _ in range(10):  # 10 batches of 4 images are 0.04 kimg
+        system._update_averages()
+    torch.testing.assert_close(system.generator_ema.to_rgb.weight, start + 0.5)
+
+
+def test_one_step_is_the_step_of_the_method(tiny):
+    """The same step written out: fresh latents, pair, R1 times its interval, two Adams."""
+    config = tiny("model.r1.gamma=2", "trainer.channels_last=false", "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-3]")
+    system = DisentanglingGAN(config, 3)
+    generator, discriminator, recognizer = (copy.deepcopy(n) for n in (system.generator, system.discriminator, system.recognizer))
+    fit(config, 1, system)
+
+    from data_modules.randomness import seed_for
+
+    reals = data_for(config)
+    reals.setup()
+    images = reals.training_batch(0)
+    torch.manual_seed(seed_for(config.seed, "step", 0, 0))
+    ratio = 16 / 17
+    players = [*generator.parameters(), *recognizer.parameters()]
+    first = torch.optim.Adam(players, lr=0.002, betas=(0.0, 0.99), eps=1e-8)
+    second = torch.optim.Adam(discriminator.parameters(), lr=0.002 * ratio, betas=(0.0, 0.99**ratio), eps=1e-8)
+    latents, dimensions = torch.randn(4, 3), torch.randint(3, (4,))
+    perturbed = losses.perturb(latents, dimensions, 3 * 2 * torch.randn(4))
+    fakes, moved = generator(latents), generator(perturbed)
+    codes = recognizer(torch.cat([fakes, moved]))
+    ps = losses.perceptual_simplicity(latents, perturbed, *codes.chunk(2), dimensions).mean()
+    loss = torch.nn.functional.softplus(-discriminator(fakes)).mean() + config.model.ps.weight * ps
+    loss.backward()
+    first.step()
+    second.zero_grad()
+    fakes = generator(torch.randn(4, 3)).detach()
+    r1 = losses.r1_penalty(discriminator, images).mean()
+    softplus = torch.nn.functional.softplus
+    (softplus(discriminator(fakes)).mean() + softplus(-discriminator(images)).mean() + 16 * 2 / 2 * r1).backward()
+    second.step()
+    for ours, expected in ((system.generator, generator), (system.recognizer, recognizer), (system.discriminator, discriminator)):
+        for new, old in zip(ours.parameters(), expected.parameters(), strict=True):
+            torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_are_means_over_the_batches_since_the_last_reading(tiny):
+    system = fit(tiny(), 3)
+    means = system.read_losses()
+    assert {"generator_adversarial", "discriminator_adversarial", "ps", "ps_paper_form", "r1"} <= means.keys()
+    assert means["ps_paper_form"] == pytest.approx(means["ps"] * 2 / 3)  # n = 3
+    assert system.read_losses() == {}
+
+
+def test_a_term_that_is_not_finite_is_named(tiny):
+    system = fit(tiny(), 1)
+    system._sums[0] = math.nan
+    with pytest.raises(NonFiniteError, match="generator_adversarial is nan"):
+        system.read_losses()
+    system._sums.zero_()
+    with torch.no_grad():
+        system.discriminator.output.weight[0, 0] = math.inf
+    with pytest.raises(NonFiniteError, match="weights of discriminator"):
+        system.require_finite()
+
+
+def test_networks_must_draw_the_datas_resolution(tiny):
+    with pytest.raises(ValueError, match=r"data.resolution=16: model.generator.modules draws 8 px"):
+        DisentanglingGAN(tiny("data.resolution=16"), 3)
