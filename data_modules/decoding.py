@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 # Formats of photographs only: Pillow would hand PostScript to an interpreter and knows dozens of seldom-tested ones.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -72,8 +72,16 @@ def decode(data: bytes, crop: Crop, resolution: int) -> tuple[np.ndarray, tuple[
             stored = Image.open(io.BytesIO(data), formats=FORMATS)
             if stored.width * stored.height > MAX_PIXELS:  # known from the header, before anything is decompressed
                 raise BadImage(f"too large: {stored.width}x{stored.height} pixels")
+            size = stored.size
+            if crop.box is None and resolution <= min(size) // 8:
+                # JPEG's own averaging of whole blocks, down to no less than 4 times the resolution; the box filter does
+                # the rest. 4 times faster for a 12-megapixel photograph at 128 pixels, in a fraction of the memory.
+                side = 4 * resolution
+                stored.draft(None, (size[0] * side // min(size), size[1] * side // min(size)))
             stored.load()
             image = _to_rgb(ImageOps.exif_transpose(stored))
+            if stored.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # shown on its side
+                size = size[::-1]
     except BadImage:
         raise
     except Image.DecompressionBombError as error:
@@ -82,11 +90,17 @@ def decode(data: bytes, crop: Crop, resolution: int) -> tuple[np.ndarray, tuple[
         raise BadImage("not an image of a known format") from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything
         raise BadImage(f"damaged ({type(error).__name__}: {error})") from error
-    square = image.crop(crop.box_in(image.size, resolution))
-    if square.width != resolution:
-        method = Image.Resampling.BOX if square.width > resolution else Image.Resampling.BICUBIC
-        square = square.resize((resolution, resolution), method)
-    return np.asarray(square).transpose(2, 0, 1), image.size
+    box = crop.box_in(size, resolution)
+    method = Image.Resampling.BOX if box[2] - box[0] > resolution else Image.Resampling.BICUBIC
+    if image.size == size:
+        square = image.crop(box)
+        if square.width != resolution:
+            square = square.resize((resolution, resolution), method)
+    else:
+        scale_x, scale_y = image.width / size[0], image.height / size[1]
+        part = (box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y)
+        square = image.resize((resolution, resolution), method, part)
+    return np.asarray(square).transpose(2, 0, 1), size
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

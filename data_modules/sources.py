@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,8 +54,11 @@ class FolderSource(ImageSource):
         def read(index: int) -> bytes:
             path = self.path / self.names[index]
             try:
-                if path.stat().st_size > MAX_FILE_BYTES:
-                    raise BadImage(f"{path.stat().st_size >> 20} MiB file")
+                status = path.stat()
+                if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read forever
+                    raise BadImage("not a regular file")
+                if status.st_size > MAX_FILE_BYTES:
+                    raise BadImage(f"{status.st_size >> 20} MiB file")
                 return path.read_bytes()
             except OSError as error:
                 raise BadImage(f"cannot be read ({error.strerror})") from error

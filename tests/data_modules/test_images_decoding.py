@@ -88,6 +88,15 @@ def test_photographs_are_turned_as_their_camera_noted():
     assert (image == pixels[8:40].transpose(2, 0, 1)).all()
 
 
+def test_large_photographs_are_shrunk_while_decoding_to_nearly_the_same_pixels():
+    smooth = Image.fromarray(noise(12, 9)).resize((1200, 900), Image.Resampling.BICUBIC)
+    data = encoded(smooth, "JPEG", quality=95)
+    image, size = decode(data, CENTER_CROP, 64)
+    exact = smooth.crop((150, 0, 1050, 900)).resize((64, 64), Image.Resampling.BOX)
+    assert size == (1200, 900)
+    assert np.abs(image - np.asarray(exact, float).transpose(2, 0, 1)).mean() < 1
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

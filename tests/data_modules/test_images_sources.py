@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -65,6 +66,12 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (folder / "elsewhere").symlink_to(other)
     (folder / "a/up").symlink_to(folder)
     assert open_source(folder).names == ("a/1.png", "b/10.JPG", "b/2.png", "elsewhere/linked.png")
+
+
+def test_a_pipe_named_like_an_image_does_not_stop_the_reading(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(BadImage, match=r"not a regular file"):
+        open_source(tmp_path).reader()(0)
 
 
 def test_an_archive_as_stylegan_tools_write_it_is_read(tmp_path):
