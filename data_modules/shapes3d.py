@@ -32,18 +32,19 @@ class Shapes3DDataModule(SyntheticDataModule):
         return read_h5(path, space)
 
     def _prepare_rendering(self) -> str:
-        # [480, 4, H * W] in 0..255, so that a picture costs one small matrix product and a rounding.
         maps = rendering.geometry_maps(self.resolution, self.device)
-        self._maps = maps.flatten(0, 2).flatten(2).mul_(255)
-        self._hues = rendering.hue_colors().to(self.device)
-        self._sky = rendering.sky_color().to(self.device)
+        self._maps = maps.flatten(0, 2).flatten(2)  # [480, 4, H * W]
+        # Colours in 0..255, so that a picture costs one small matrix product and a rounding.
+        self._hues = rendering.hue_colors().to(self.device) * 255
+        self._sky = rendering.sky_color().to(self.device) * 255
         return f"{self.name} {self.resolution} {rendering.VERSION} {rendering.SCENE}"
 
     def _render(self, factors: Tensor) -> Tensor:
         geometry = (factors[:, 3] * 4 + factors[:, 4]) * 15 + factors[:, 5]
         sky = self._sky.expand(len(factors), 1, 3)
         colors = torch.cat([sky, self._hues[factors[:, :3]]], 1)  # [B, 4, 3]: sky, floor, wall, object
-        images = torch.bmm(colors.transpose(1, 2), self._maps[geometry])
+        with torch.autocast(self.device.type, enabled=False):  # half precision would shift colours by whole levels
+            images = torch.bmm(colors.transpose(1, 2), self._maps[geometry])
         images = images.add_(0.5).clamp_(0, 255).to(torch.uint8)
         return images.view(-1, 3, self.resolution, self.resolution)
 

@@ -86,4 +86,4 @@ class SyntheticDataModule(DeviceDataModule):
     def images_of(self, factors: Tensor) -> Tensor:
         """Images by factor values: ``[..., num_factors]`` int64 -> ``[..., C, H, W]`` uint8 on ``self.device``."""
         images = self.images(self.factor_space.to_index(factors).flatten())
-        return images.unflatten(0, factors.shape[:-1])
+        return images.reshape(*factors.shape[:-1], *images.shape[1:])
