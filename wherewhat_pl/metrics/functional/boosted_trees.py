@@ -117,9 +117,9 @@ def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple
         centred = residual - means[leaf]
         pure = np.bincount(leaf, centred**2, nodes) <= np.finfo(np.float64).eps * sizes
         scale = np.zeros(samples)
-        for node in np.flatnonzero(~pure & (sizes > 1)):
-            left = np.arange(1.0, sizes[node])
-            scale[starts[node] : starts[node + 1] - 1] = sizes[node] / (left * (sizes[node] - left))
+        for impure in np.flatnonzero(~pure & (sizes > 1)):
+            left = np.arange(1.0, sizes[impure])
+            scale[starts[impure] : starts[impure + 1] - 1] = sizes[impure] / (left * (sizes[impure] - left))
         decrease = centred.take(order)
         np.cumsum(decrease, axis=1, out=decrease)
         decrease *= decrease

@@ -60,7 +60,8 @@ def sap(
             cost_positive, cost_negative, tolerance,
         )
         for i, slope, intercept in zip(block, slopes, intercepts, strict=True):
-            scores = np.stack([test[:, i].astype(np.float64), np.ones(len(test))], axis=1) @ np.stack([slope, intercept])  # [M, G]
+            samples = np.stack([test[:, i].astype(np.float64), np.ones(len(test))], axis=1)
+            scores = samples @ np.stack([slope, intercept])  # [M, G]
             for j, position in enumerate(varying):
                 own = scores[:, starts[j] : starts[j + 1]]
                 winner = own.argmax(axis=1) if own.shape[1] > 1 else (own[:, 0] > 0).astype(np.intp)
