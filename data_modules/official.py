@@ -170,6 +170,11 @@ def fingerprint(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def free_accelerator_memory(device: torch.device) -> int:
+    """Bytes; 0 for the CPU, whose memory the operating system shares out itself."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+
+
 class OfficialImages:
     """Images by index from the memory-mapped array, at any resolution, on the device.
 
@@ -187,14 +192,12 @@ class OfficialImages:
     def __init__(self, array: np.ndarray, resolution: int, device: torch.device, smooth: bool) -> None:
         self.array, self.resolution, self.device, self.smooth = array, resolution, device, smooth
         self.resident: Tensor | None = None
-        if device.type == "cuda":
-            side = min(resolution, SIDE)
-            needed = array.shape[0] * array.shape[1] * side * side
-            if needed <= ACCELERATOR_SHARE * torch.cuda.mem_get_info(device)[0]:
-                self.resident = torch.empty(*array.shape[:2], side, side, dtype=torch.uint8, device=device)
-                for first in range(0, len(array), CHUNK):
-                    chunk = torch.from_numpy(array[first : first + CHUNK].copy()).to(device)
-                    self.resident[first : first + CHUNK] = resize(chunk, side)
+        side = min(resolution, SIDE)
+        if array.shape[0] * array.shape[1] * side * side <= ACCELERATOR_SHARE * free_accelerator_memory(device):
+            self.resident = torch.empty(*array.shape[:2], side, side, dtype=torch.uint8, device=device)
+            for first in range(0, len(array), CHUNK):
+                chunk = torch.from_numpy(array[first : first + CHUNK].copy()).to(device)
+                self.resident[first : first + CHUNK] = resize(chunk, side)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
         """Indices ``[B]`` int64 -> ``[B, C, resolution, resolution]`` uint8 on the device."""

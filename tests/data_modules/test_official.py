@@ -112,6 +112,18 @@ def test_smaller_resolutions_are_box_averages_and_larger_ones_keep_the_range(tmp
     assert ready(FewShapes3D, tmp_path, 128).images(indices).shape == (3, 3, 128, 128)
 
 
+@pytest.mark.parametrize("resolution", [16, 64, 128])
+def test_images_kept_on_an_accelerator_are_those_gathered_from_the_map(resolution, tmp_path, monkeypatch):
+    write_h5(tmp_path)
+    indices = torch.tensor([3, 0, 191])
+    gathered = ready(FewShapes3D, tmp_path, resolution)
+    monkeypatch.setattr(official, "free_accelerator_memory", lambda _: 2**40)
+    kept = ready(FewShapes3D, tmp_path, resolution)
+    assert gathered._published.resident is None
+    assert kept._published.resident is not None
+    assert torch.equal(kept.images(indices), gathered.images(indices))
+
+
 def test_enlarged_official_dsprites_stay_black_and_white(tmp_path):
     write_npz(tmp_path)
     assert set(ready(FewDSprites, tmp_path, 128).images(torch.arange(9)).unique().tolist()) == {0, 255}
