@@ -1,0 +1,128 @@
+"""Image quality on the bundled VGG features: ``fd_vgg``, ``kd_vgg``, ``pr_vgg``.
+
+The formulas are those of FID, KID and improved precision and recall; the features are the mean activations of relu5_3
+of the VGG16 that comes with shift-tolerant LPIPS, 512 numbers per image. So the values do not compare with anybody's
+FID, only with each other, and the names say so. Any other function to features can be given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from .functional.image_quality import frechet_distance, kernel_distance, precision_recall
+from .perceptual import PerceptualDistance
+
+Embed = Callable[[Tensor], Tensor]
+
+
+class _TwoSets(Metric):
+    """Features of real and of generated images."""
+
+    full_state_update = False
+
+    def __init__(self, embed: Embed | PerceptualDistance | None = None, **settings: Any) -> None:
+        """``embed``: images ``[B, C, H, W]`` in [-1, 1] -> features ``[B, D]``; the bundled VGG's if not given."""
+        super().__init__(**settings)
+        network = PerceptualDistance() if embed is None else embed
+        self.embed: Embed = network.embeddings if isinstance(network, PerceptualDistance) else network
+        # As a submodule it moves with the metric from device to device.
+        self.network = network if isinstance(network, PerceptualDistance) else None
+
+    def _features(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.embed(images)
+
+
+class FrechetDistanceVGG(_TwoSets):
+    """Squared Frechet distance of Gaussians fitted to the features of two sets (``fd_vgg``); lower is better.
+
+    Only sums are kept, so any number of images costs the same memory. ``update(images, real)`` takes images
+    ``[B, C, H, W]`` in [-1, 1]; ``compute()`` gives a scalar, at least 0. The features' number should be well below the
+    images' (512 for VGG): with fewer images covariances are singular and the distance is biased upward.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, embed: Embed | PerceptualDistance | None = None, **settings: Any) -> None:
+        super().__init__(embed, **settings)
+        for side in ("real", "generated"):
+            # Empty until the first batch tells the number of features; summed over processes.
+            self.add_state(f"{side}_count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(f"{side}_sum", torch.zeros(1, dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(f"{side}_outer", torch.zeros(1, 1, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, images: Tensor, real: bool) -> None:
+        """Add images ``[B, C, H, W]`` in [-1, 1] to the real or to the generated set."""
+        features = self._features(images).double()
+        side = "real" if real else "generated"
+        setattr(self, f"{side}_count", getattr(self, f"{side}_count") + len(features))
+        setattr(self, f"{side}_sum", getattr(self, f"{side}_sum") + features.sum(0))
+        setattr(self, f"{side}_outer", getattr(self, f"{side}_outer") + features.mT @ features)
+
+    def compute(self) -> Tensor:
+        """The distance, float64.
+
+        Raises:
+            ValueError: fewer than two images on a side.
+        """
+        moments = []
+        for side in ("real", "generated"):
+            count, total, outer = (getattr(self, f"{side}_{name}") for name in ("count", "sum", "outer"))
+            if count < 2:
+                raise ValueError(f"fd_vgg: needs two {side} images or more, got {int(count)}")
+            mean = total / count
+            moments += [mean, (outer - count * torch.outer(mean, mean)) / (count - 1)]
+        return frechet_distance(*moments)
+
+
+class _ListedSets(_TwoSets):
+    real: list[Tensor]
+    generated: list[Tensor]
+
+    def __init__(self, embed: Embed | PerceptualDistance | None = None, **settings: Any) -> None:
+        super().__init__(embed, **settings)
+        self.add_state("real", [], dist_reduce_fx="cat")
+        self.add_state("generated", [], dist_reduce_fx="cat")
+
+    def update(self, images: Tensor, real: bool) -> None:
+        """Add images ``[B, C, H, W]`` in [-1, 1] to the real or to the generated set."""
+        (self.real if real else self.generated).append(self._features(images))
+
+    def _sets(self) -> tuple[Tensor, Tensor]:
+        return _joined(self.real), _joined(self.generated)
+
+
+class KernelDistanceVGG(_ListedSets):
+    """Unbiased squared kernel distance of the features of two sets (``kd_vgg``); lower is better, 0 for equal ones."""
+
+    higher_is_better = False
+
+    def compute(self) -> Tensor:
+        """Scalar, float64; may be slightly negative."""
+        return kernel_distance(*self._sets())
+
+
+class PrecisionRecallVGG(_ListedSets):
+    """Improved precision and recall on the features of two sets (``pr_vgg``); both 0 to 1, higher is better."""
+
+    higher_is_better = True
+
+    def __init__(self, embed: Embed | PerceptualDistance | None = None, neighbours: int = 3, **settings: Any) -> None:
+        super().__init__(embed, **settings)
+        self.neighbours = neighbours
+
+    def compute(self) -> dict[str, Tensor]:
+        """``precision`` and ``recall``."""
+        precision, recall = precision_recall(*self._sets(), neighbours=self.neighbours)
+        return {"precision": precision, "recall": recall}
+
+
+def _joined(parts: list[Tensor] | Tensor) -> Tensor:
+    if isinstance(parts, Tensor):  # after a synchronization
+        return parts
+    return torch.cat(parts) if parts else torch.zeros(0, 1)
