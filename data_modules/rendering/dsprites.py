@@ -24,7 +24,8 @@ NUM_POSITIONS = 32
 FIRST_POSITION, LAST_POSITION = 16.0, 48.0  #: of the centre, from the left or upper edge
 
 # Fitted to the 320 frames of the original's animation. Their pixel centres, brought into the shape's own coordinates,
-# are a dense cloud of points known to be inside or outside; these values leave the fewest on the wrong side.
+# are a dense cloud of points known to be inside or outside; these values leave the fewest on the wrong side. That the
+# animation goes through each factor's values upwards is taken for granted.
 SQUARE_HALF_WIDTH = 9.6
 ELLIPSE_HALF_AXES = (12.77, 7.21)
 #: The heart's right half is x = sum_k HEART_SIN[k] sin(k t), y = sum_k HEART_COS[k] cos(k t), from the notch at t = 0
