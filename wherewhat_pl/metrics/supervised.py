@@ -76,9 +76,8 @@ class _TrainAndTest(Metric):
         getattr(self, f"factors_{half}").append(factors.detach())
 
     def _halves(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        codes_train, factors_train, codes_test, factors_test = (
-            _joined(getattr(self, name), name) for name in ("codes_train", "factors_train", "codes_test", "factors_test")
-        )
+        names = ("codes_train", "factors_train", "codes_test", "factors_test")
+        codes_train, factors_train, codes_test, factors_test = (_joined(getattr(self, name), name) for name in names)
         return codes_train, factors_train, codes_test, factors_test
 
 

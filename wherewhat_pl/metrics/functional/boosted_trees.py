@@ -106,7 +106,7 @@ def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple
     """Grow one tree: leaf of each sample ``[N]`` and test sample ``[M]``, decrease of the error by code ``[n]``."""
     count, samples = train.values.shape
     gains, leaf, leaf_test = np.zeros(count), np.zeros(samples, np.intp), np.zeros(test.shape[1], np.intp)
-    everyone = np.arange(test.shape[1])
+    everyone, counting = np.arange(test.shape[1]), np.arange(1.0, samples + 1)
     order, starts = train.order, np.array([0, samples])  # node k holds the columns starts[k]:starts[k + 1] of order
     for level in range(depth):
         nodes = len(starts) - 1
@@ -116,10 +116,12 @@ def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple
         means = np.bincount(leaf, residual, nodes) / np.maximum(sizes, 1)
         centred = residual - means[leaf]
         pure = np.bincount(leaf, centred**2, nodes) <= np.finfo(np.float64).eps * sizes
+        bounds = starts.tolist()
         scale = np.zeros(samples)
-        for impure in np.flatnonzero(~pure & (sizes > 1)):
-            left = np.arange(1.0, sizes[impure])
-            scale[starts[impure] : starts[impure + 1] - 1] = sizes[impure] / (left * (sizes[impure] - left))
+        for impure in np.flatnonzero(~pure & (sizes > 1)).tolist():
+            first, last = bounds[impure], bounds[impure + 1] - 1
+            left = counting[: last - first]
+            scale[first:last] = (last - first + 1) / (left * left[::-1])
         decrease = centred.take(order)
         np.cumsum(decrease, axis=1, out=decrease)
         decrease *= decrease
@@ -130,15 +132,16 @@ def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple
 
         code, threshold = np.zeros(nodes, np.intp), np.full(nodes, np.inf)
         goes_right = np.zeros(samples, bool)
-        for node, (first, end) in enumerate(pairwise(starts.tolist())):
+        for node, (first, end) in enumerate(pairwise(bounds)):
             best, at = _best(decrease[:, first:end])
             if at < 0:
                 continue
             gains[best] += decrease[best, first + at]
             middle = first + at + 1
             code[node] = best
-            threshold[node] = train.values[best, order[best, middle - 1 : middle + 1]].mean()
-            goes_right[order[best, middle:end]] = True
+            row, sorted_samples = train.values[best], order[best]
+            threshold[node] = (row[sorted_samples[middle - 1]] + row[sorted_samples[middle]]) / 2
+            goes_right[sorted_samples[middle:end]] = True
         leaf_test += nodes * (test[code[leaf_test], everyone] > threshold[leaf_test])
         if level + 1 < depth:  # stable partition: all left children in order of their parents, then all right ones
             mask = goes_right.take(order).ravel()

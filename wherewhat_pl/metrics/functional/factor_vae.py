@@ -58,7 +58,7 @@ def factor_vae_score(
     """
     if batch < 2:
         raise ValueError(f"factor_vae_score: a vote needs a variance, so batch must be 2 or more, not {batch}")
-    overall, fixed, indices = _draw(factors, train_votes + test_votes, batch, variance_images, seed)
+    overall, fixed, indices = draw_votes(factors, train_votes + test_votes, batch, variance_images, seed)
     table, (overall, indices) = encode_images(encode, factors, [overall, indices], encode_batch, takes)
     everywhere = check_codes(table[overall])
     broken = ~np.isfinite(table).all(axis=0)
@@ -86,7 +86,7 @@ def factor_vae_score(
 
 
 @lru_cache(maxsize=4)
-def _draw(factors: FactorSpace, votes: int, batch: int, variance_images: int, seed: int) -> tuple[Indices, ...]:
+def draw_votes(factors: FactorSpace, votes: int, batch: int, variance_images: int, seed: int) -> tuple[Indices, ...]:
     """Indices of the images for the variances, fixed factor of each vote ``[votes]``, its images ``[votes, batch]``.
 
     Kept, since one evaluation after the other asks for the same: a good part of the time, 8 MB.
