@@ -70,7 +70,7 @@ def draw_batches(
 def _follow(words: NDArray[np.uint32], sizes: list[int], lengths: list[int], rows: int) -> tuple[Indices, int]:
     """Up to ``rows`` rows ``[r, sum(lengths)]`` of accepted words, as far as ``words`` reach, and their number."""
     narrow = words.astype(np.uint8) if max(sizes) <= 256 else words
-    accepted, rank, position = {}, {}, {}
+    accepted, ranks_of, position = {}, {}, {}
     for size in set(sizes):
         masked = narrow & narrow.dtype.type((1 << (size - 1).bit_length()) - 1)
         if size & (size - 1) == 0:  # a power of two: every word is accepted, so ranks are positions
@@ -79,25 +79,29 @@ def _follow(words: NDArray[np.uint32], sizes: list[int], lengths: list[int], row
         keep = masked < size
         places = np.flatnonzero(keep)
         accepted[size] = masked[places]
-        # Memory views give Python integers without numpy's scalars in between: the loop below is the cost of it all.
+        # The loop below is the cost of it all. Memory views and lists give it Python integers, not numpy's scalars,
+        # and the rank of a word (how many before it are accepted) is counted in blocks of 64: a running sum would
+        # take longer.
         position[size] = places.data
-        ranks_of_size = keep.astype(np.int32)  # first, since a running sum that casts is several times slower
-        rank[size] = np.cumsum(ranks_of_size, out=ranks_of_size).data
+        blocks = np.packbits(np.pad(keep, (0, -len(keep) % 64 + 64)), bitorder="little").view("<u8")
+        before = np.cumsum(np.bitwise_count(blocks), dtype=np.int64) - np.bitwise_count(blocks)
+        ranks_of[size] = before.tolist(), blocks.tolist()
     starts: list[list[int]] = [[] for _ in sizes]
     plan = [
-        (own.append, rank.get(size), position.get(size), length)
+        (own.append, *ranks_of.get(size, (None, None)), position.get(size), length)
         for own, size, length in zip(starts, sizes, lengths, strict=True) if size > 1
     ]
     at = finished = 0
     try:
         for _ in range(rows):
             here = at
-            for append, ranks, positions, length in plan:
-                if ranks is None or positions is None:
+            for append, before_block, bits, positions, length in plan:
+                if before_block is None or bits is None or positions is None:
                     append(here)
                     here += length
                 else:
-                    first = ranks[here - 1] if here else 0
+                    block = here >> 6
+                    first = before_block[block] + (bits[block] & ((1 << (here & 63)) - 1)).bit_count()
                     append(first)
                     here = positions[first + length - 1] + 1
             if here > len(words):
