@@ -49,7 +49,10 @@ class FactorSpace:
         return indices[..., None] // indices.new_tensor(self.bases) % indices.new_tensor(self.sizes)
 
     def sample(
-        self, count: int, generator: torch.Generator | None = None, fixed: dict[int, int] | None = None,
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        fixed: dict[int, int] | None = None,
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Uniform factor values ``[count, num_factors]`` int64; ``fixed`` maps a factor's position to its one value."""

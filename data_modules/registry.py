@@ -16,7 +16,12 @@ DATA_MODULES = {
 
 
 def build_data(
-    name: str, resolution: int, batch_size: int, seed: int = 0, mirror: bool = False, source: str = "auto",
+    name: str,
+    resolution: int,
+    batch_size: int,
+    seed: int = 0,
+    mirror: bool = False,
+    source: str = "auto",
     root: str | Path = "data",
 ) -> DeviceDataModule:
     """Build a data module by name, not set up yet; raises :class:`DataError` for an unknown name or setting."""

@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from wherewhat_pl.config import ConfigError, load_config, nearest, to_yaml
+from wherewhat_pl.config import ConfigError, load_config, nearest, suggestion, to_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one verb and exit with its status: 0 done, 1 failed, 2 a mistake in what was asked, 128 + n after signal n."""
+    """Run one verb and exit: 0 done, 1 failed, 2 a mistake in what was asked, 128 + n after signal n."""
     verbs: dict[str, tuple[Callable[[list[str]], int], str]] = {
         "train": (train, "train, or continue, an experiment: exp=NAME [key=value ...]"),
         "bench": (bench, "measure speed, as ratios from one run: [only=NAME,...]"),
@@ -21,19 +21,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if given else 2)
     verb, *rest = given
     if verb not in verbs:
-        raise SystemExit(_fail(f"'{verb}': no such verb{nearest(verb, list(verbs)) or '; there are ' + ', '.join(verbs)}", 2))
+        raise SystemExit(_fail(f"'{verb}': no such verb{suggestion(verb, list(verbs))}", 2))
     raise SystemExit(verbs[verb][0](rest))
 
 
 def train(arguments: list[str]) -> int:
     """``train exp=NAME key=value ... [--dry-run] [--print-config]``."""
-    parser = argparse.ArgumentParser(prog="python -m wherewhat_pl train", description="train, or continue, an experiment")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="exp=NAME first, then any setting, e.g. model.ps.weight=0.1")
+    parser = argparse.ArgumentParser(
+        prog="python -m wherewhat_pl train", description="train, or continue, an experiment"
+    )
+    parser.add_argument(
+        "settings", nargs="*", metavar="key=value", help="exp=NAME first, then any setting, e.g. model.ps.weight=0.1"
+    )
     parser.add_argument("--print-config", action="store_true", help="print the resolved settings and stop")
     parser.add_argument("--dry-run", action="store_true", help="build everything, print sizes and costs, and stop")
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        return _fail(f"'{unknown[0]}': no such option{nearest(unknown[0], ['--print-config', '--dry-run', '--help'])}", 2)
+        return _fail(
+            f"'{unknown[0]}': no such option{nearest(unknown[0], ['--print-config', '--dry-run', '--help'])}", 2
+        )
     experiment, overrides = _take(options.settings, "exp")
     try:
         if experiment is None:
@@ -93,7 +99,10 @@ def _guarded(work: Callable[[], int]) -> int:
     except (ConfigError, DataError, CheckpointError) as error:
         return _fail(str(error), 2)
     except NonFiniteError as error:
-        return _fail(f"{error}; the last good checkpoint is kept. Try a lower model.optimizer.learning_rate or more model.r1.gamma", 1)
+        return _fail(
+            f"{error}; the last good checkpoint is kept (a lower model.optimizer.learning_rate may help)",
+            1,
+        )
     except OSError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:

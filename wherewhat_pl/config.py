@@ -82,7 +82,9 @@ class OptimizerConfig:
     beta1: float = 0.0
     beta2: float = 0.99
     eps: float = 1.0e-8
-    generator_interval: int | None = None  # 4 in the published code: G's rate and betas corrected as if its loss were lazy
+    generator_interval: int | None = (
+        None  # 4 in the published code: G's rate and betas corrected as if its loss were lazy
+    )
 
 
 @dataclass
@@ -94,7 +96,9 @@ class EMAConfig:
 @dataclass
 class ModelConfig:
     loss: Loss = "ps"
-    mask: Mask = "rectangles"  # what the modules C_spgroup-s-m of the list become: themselves, C_spgroup_sm-m, C_global-m
+    mask: Mask = (
+        "rectangles"  # what the modules C_spgroup-s-m of the list become: themselves, C_spgroup_sm-m, C_global-m
+    )
     prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
@@ -114,7 +118,9 @@ class TrainerConfig:
     num_nodes: int = 1
     precision: Precision = "32-true"
     channels_last: bool = True
-    compile: bool = False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
+    compile: bool = (
+        False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
+    )
     threads: int | None = None  # CPU threads of torch; null leaves torch's choice
     deterministic: bool = True  # cuDNN too
 
@@ -143,9 +149,8 @@ class PicturesConfig:
 
 @dataclass
 class FactorsConfig:
-    """The printed check of which latent explains which factor; only where the factors are known."""
+    """The check, at the end, of which latent explains which factor; only where the factors are known."""
 
-    interval_kimg: float | None = None  # null: only at the end
     images: int = 4096
 
 
@@ -190,7 +195,8 @@ REFERENCE: dict[str, Any] = {
         "optimizer": {"learning_rate": 0.002, "beta1": 0.0, "beta2": 0.99, "eps": 1.0e-8, "generator_interval": 4},
         "ema": {"halflife_kimg": 10.0, "recognizer": False},
         "generator": {
-            "feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512}, "feature_map_scale": 6,
+            "feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512},
+            "feature_map_scale": 6,
         },
         "critic": {"feature_maps": {"base": 2048, "decay": 1.0, "min": 64, "max": 512}},
     },
@@ -207,7 +213,7 @@ def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = E
         folder: where names are looked up.
 
     Raises:
-        ConfigError: unknown experiment or key, wrong type, impossible combination: one line with the nearest right name.
+        ConfigError: unknown experiment or key, wrong type, impossible combination; one line, with the nearest name.
     """
     given = _parse_overrides(overrides)
     layers = _read_with_bases(experiment, folder)
@@ -254,13 +260,16 @@ def module_list(model: ModelConfig) -> list[str]:
 
 def validate(config: ExperimentConfig) -> ExperimentConfig:
     """Check what types cannot say; returns its argument."""
+
     def require(holds: bool, message: str) -> None:
         if not holds:
             raise ConfigError(message)
 
     trainer, model, data = config.trainer, config.model, config.data
-    require(data.resolution >= 8 and math.log2(data.resolution).is_integer(),
-            f"data.resolution={data.resolution}: must be a power of two, at least 8")
+    require(
+        data.resolution >= 8 and math.log2(data.resolution).is_integer(),
+        f"data.resolution={data.resolution}: must be a power of two, at least 8",
+    )
     require(trainer.batch_size >= 1, f"trainer.batch_size={trainer.batch_size}: must be at least 1")
     require(trainer.max_kimg >= 0, f"trainer.max_kimg={trainer.max_kimg}: must not be negative")
     require(trainer.num_nodes >= 1, f"trainer.num_nodes={trainer.num_nodes}: must be at least 1")
@@ -269,17 +278,25 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     require(config.checkpoint.keep >= 2, f"checkpoint.keep={config.checkpoint.keep}: must be at least 2")
     require(config.pictures.columns >= 2, f"pictures.columns={config.pictures.columns}: must be at least 2")
     for name, value in (
-        ("model.ps.weight", model.ps.weight), ("model.infogan.weight", model.infogan.weight),
-        ("model.r1.gamma", model.r1.gamma), ("model.optimizer.learning_rate", model.optimizer.learning_rate),
+        ("model.ps.weight", model.ps.weight),
+        ("model.infogan.weight", model.infogan.weight),
+        ("model.r1.gamma", model.r1.gamma),
+        ("model.optimizer.learning_rate", model.optimizer.learning_rate),
     ):
         require(math.isfinite(value) and value >= 0, f"{name}={value}: must be finite and not negative")
-    for name, value in (
-        ("model.ps.cascade_kimg", model.ps.cascade_kimg), ("model.ema.halflife_kimg", model.ema.halflife_kimg),
-        ("pictures.interval_kimg", config.pictures.interval_kimg), ("logger.interval_kimg", config.logger.interval_kimg),
-        ("checkpoint.interval_kimg", config.checkpoint.interval_kimg), ("factors.interval_kimg", config.factors.interval_kimg),
-    ):
-        require(value is None or value > 0, f"{name}={value}: must be above 0")
-    require(bool(model.generator.modules), "model.generator.modules: is empty; an experiment must list the generator's modules")
+    intervals: dict[str, float | None] = {
+        "model.ps.cascade_kimg": model.ps.cascade_kimg,
+        "model.ema.halflife_kimg": model.ema.halflife_kimg,
+        "pictures.interval_kimg": config.pictures.interval_kimg,
+        "logger.interval_kimg": config.logger.interval_kimg,
+        "checkpoint.interval_kimg": config.checkpoint.interval_kimg,
+    }
+    for name, interval in intervals.items():
+        require(interval is None or interval > 0, f"{name}={interval}: must be above 0")
+    require(
+        bool(model.generator.modules),
+        "model.generator.modules: is empty; an experiment must list the generator's modules",
+    )
     try:
         specs = [ModuleSpec.parse(text) for text in module_list(model)]
     except ValueError as error:
@@ -306,6 +323,11 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"; did you mean '{match[0]}'?" if match else ""
 
 
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """The nearest known word, or all of them if none is near."""
+    return nearest(word, known) or f"; there are {', '.join(known)}"
+
+
 def all_keys(schema: Any = ExperimentConfig, prefix: str = "") -> list[str]:
     """Every dotted key of the schema."""
     keys: list[str] = []
@@ -326,7 +348,7 @@ def _read_with_bases(experiment: str, folder: Path) -> list[DictConfig]:
         path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
         if not path.is_file():
             known = sorted(file.stem for file in folder.glob("*.yaml"))
-            raise ConfigError(f"exp={name}: no such experiment{nearest(name, known) or '; there are ' + ', '.join(known)}")
+            raise ConfigError(f"exp={name}: no such experiment{suggestion(name, known)}")
         if path in seen:
             raise ConfigError(f"{path}: extends itself by way of {', '.join(file.name for file in seen)}")
         seen.append(path)
@@ -369,7 +391,9 @@ def _merge(config: DictConfig, layer: DictConfig) -> DictConfig:
 def _leaf_keys(layer: Any, prefix: str = "") -> list[str]:
     if not isinstance(layer, dict) or not layer:
         return [prefix] if prefix else []
-    return [leaf for key, value in layer.items() for leaf in _leaf_keys(value, f"{prefix}.{key}" if prefix else str(key))]
+    return [
+        leaf for key, value in layer.items() for leaf in _leaf_keys(value, f"{prefix}.{key}" if prefix else str(key))
+    ]
 
 
 def _nearest_key(key: str) -> str:

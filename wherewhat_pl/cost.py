@@ -32,7 +32,7 @@ class Cost:
 
 
 class _Counter(TorchDispatchMode):
-    """Adds up torch's own formulas. ``FlopCounterMode`` also tracks modules, by hooks that fail under R1's autograd.grad."""
+    """Adds up torch's own formulas; ``FlopCounterMode`` tracks modules too, by hooks that fail under R1."""
 
     flops = 0
 

@@ -23,14 +23,16 @@ def describe(config: ExperimentConfig) -> str:
 
     lines = [
         f"experiment  {config.experiment}, model.loss={config.model.loss}, model.mask={config.model.mask}",
-        f"data        {data.name} ({data.source}), {data.num_images:,} images, {data.channels} x {data.resolution} x {data.resolution}",
+        f"data        {data.name} ({data.source}), {data.num_images:,} images, "
+        f"{data.channels} x {data.resolution} x {data.resolution}",
         "",
         *_table(system.generator, module_list(config.model)),
         "",
         f"{'network':<14}{'parameters':>12}{'GFLOP per image':>18}",
     ]
     for name, network, gflop in (
-        ("generator", system.generator, cost.generator), ("discriminator", system.discriminator, cost.discriminator),
+        ("generator", system.generator, cost.generator),
+        ("discriminator", system.discriminator, cost.discriminator),
         ("recognizer", system.recognizer, cost.recognizer),
     ):
         if network is not None:
@@ -40,7 +42,8 @@ def describe(config: ExperimentConfig) -> str:
         f"latents     {system.num_latents}",
         f"iteration   {cost.iteration:.4g} GFLOP per image, G, D, Q and lazy R1 together",
         f"training    {config.trainer.max_kimg:g} kimg in {steps:,} steps of {config.trainer.batch_size} images "
-        f"on {world_size} process{'es' * (world_size > 1)}, {cost.iteration * config.trainer.max_kimg / 1e3:.4g} PFLOP in all",
+        f"on {world_size} process{'es' * (world_size > 1)}, "
+        f"{cost.iteration * config.trainer.max_kimg / 1e3:.4g} PFLOP in all",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The losses, as pure functions of tensors; per sample where the name says nothing else (Zhu et al. 2021, section 3)."""
+"""The losses, as pure functions of tensors, per sample unless they say otherwise (Zhu et al. 2021, section 3)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Ten
 
 def perturb(latents: Tensor, dimensions: Tensor, epsilon: Tensor | float) -> Tensor:
     """z + epsilon * onehot(d): latents ``[B, n]``, dimensions ``[B]`` int64, epsilon ``[B]`` or a number."""
-    return latents + F.one_hot(dimensions, latents.shape[1]) * torch.as_tensor(epsilon, device=latents.device).view(-1, 1)
+    return latents + F.one_hot(dimensions, latents.shape[1]) * torch.as_tensor(epsilon, device=latents.device).view(
+        -1, 1
+    )
 
 
 def perceptual_simplicity(

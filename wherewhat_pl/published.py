@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from wherewhat_pl.networks.critic import Critic, FeatureMaps
 from wherewhat_pl.networks.generator import Convs, Generator, ModulatedConv, NoisyConv, ResidualConvs
-from wherewhat_pl.networks.layers import EqualizedConv2d
 from wherewhat_pl.networks.masks import RectangleConstriction, SpatialConstriction
 
 Names = Iterator[tuple[str, Tensor]]
@@ -37,6 +36,7 @@ def networks_from_variables(
     Raises:
         ValueError: a variable is missing, has another shape, or belongs to no layer.
     """
+
     def feature_maps(settings: Mapping[str, Any]) -> FeatureMaps:
         return FeatureMaps(*(settings[f"fmap_{key}"] for key in ("base", "decay", "min", "max")))
 
@@ -51,8 +51,8 @@ def networks_from_variables(
         if name not in left:
             raise ValueError(f"published variable {name} is missing")
         _copy(name, np.asarray(left.pop(name)), tensor)
-    if left := {name for name in left if name.split("/")[0] in ("G", "D", "I")}:
-        raise ValueError(f"published variables belong to no layer: {', '.join(sorted(left))}")
+    if strangers := sorted(name for name in left if name.split("/")[0] in ("G", "D", "I")):
+        raise ValueError(f"published variables belong to no layer: {', '.join(strangers)}")
     return generator.eval(), discriminator.eval(), recognizer.eval()
 
 
@@ -79,7 +79,8 @@ def generator_names(generator: Generator) -> Names:
                 yield f"{scope}/Att_apply/style_mod-{k}/StyleMod/weight", block.style_weight[k : k + 1].T
                 yield f"{scope}/Att_apply/style_mod-{k}/StyleMod/bias", block.style_bias[k]
         else:
-            for j, noisy in enumerate(block):  # type: ignore[arg-type]
+            assert isinstance(block, nn.Sequential)
+            for j, noisy in enumerate(block):
                 assert isinstance(noisy, NoisyConv)
                 yield from conv_names(f"G/Noise-{i}-{j}", noisy.conv)
                 yield f"G/Noise-{i}-{j}/noise_strength-{i}-{j}", noisy.strength
@@ -101,11 +102,11 @@ def critic_names(critic: Critic, scope: str) -> Names:
         yield from conv_names(f"{scope}/{name}", layer)
 
 
-def conv_names(scope: str, layer: EqualizedConv2d | nn.Module) -> Names:
+def conv_names(scope: str, layer: Any) -> Names:
     """``SCOPE/weight`` and, if there is one, ``SCOPE/bias``."""
-    yield f"{scope}/weight", layer.weight  # type: ignore[misc]
+    yield f"{scope}/weight", layer.weight
     if layer.bias is not None:
-        yield f"{scope}/bias", layer.bias  # type: ignore[misc]
+        yield f"{scope}/bias", layer.bias
 
 
 @torch.no_grad()

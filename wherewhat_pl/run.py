@@ -1,10 +1,10 @@
 """Where everything of a run lives, and how a run is loaded again: ``<run.root>/<experiment>/<run.name>/``.
 
-    config.yaml      the resolved settings, with versions, git state and the data's source and fingerprint
-    checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
-    metrics.jsonl    one row per logging interval, keyed by images_seen
-    traversals/      pictures, named by images_seen
-    wandb/           what Weights & Biases keeps, and the id to resume under
+config.yaml      the resolved settings, with versions, git state and the data's source and fingerprint
+checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
+metrics.jsonl    one row per logging interval, keyed by images_seen
+traversals/      pictures, named by images_seen
+wandb/           what Weights & Biases keeps, and the id to resume under
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ import yaml
 from wherewhat_pl.config import ConfigError, ExperimentConfig, nearest, saved_config, to_dict
 
 # Settings that may change when a run is continued; all others make it another run.
-CHANGEABLE = re.compile(r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|factors\..*|data\.root")
+CHANGEABLE = re.compile(
+    r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|factors\..*|data\.root"
+)
 
 
 class RunDir:
@@ -87,6 +89,12 @@ class RunDir:
                 raise ConfigError(
                     f"{key}={new}: the run in {self.path} was made with {key}={old}; choose another run.name"
                 )
+            old_data, new_data = self._data_noted(), provenance["data"]
+            if old_data != new_data:
+                raise ConfigError(
+                    f"data.source={config.data.source}: gives {_in_words(new_data)} now, but the run in {self.path} "
+                    f"was trained on {_in_words(old_data)}; set data.source, or choose another run.name"
+                )
         try:
             for folder in (self.checkpoints, self.pictures):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +108,10 @@ class RunDir:
         return {
             key: (old.get(key), new[key]) for key in new if old.get(key) != new[key] and not CHANGEABLE.fullmatch(key)
         }
+
+    def _data_noted(self) -> dict[str, Any]:
+        noted: dict[str, Any] = yaml.safe_load(self.config_file.read_text())["provenance"]["data"]
+        return noted
 
     def forget_metrics_after(self, images_seen: int) -> None:
         """Drop rows that a continued run will write again, and a last row cut short by a kill."""
@@ -115,8 +127,8 @@ class RunDir:
                 kept.append(line + "\n")
         write_atomically(self.metrics_file, "".join(kept).encode())
 
-    def newest_sound_checkpoint(self) -> tuple[Path | None, list[str]]:
-        """The newest checkpoint that can be read, and a sentence for each one that cannot."""
+    def newest_sound_checkpoint(self) -> tuple[Path | None, int, list[str]]:
+        """The newest checkpoint that can be read, its ``images_seen``, and a sentence for each one that cannot."""
         complaints: list[str] = []
         candidates = self.kept_checkpoints()
         if self.last_checkpoint.exists():
@@ -124,12 +136,16 @@ class RunDir:
             candidates = [last, *(path for path in candidates if path.resolve() != last)]
         for path in candidates:
             try:
-                load_checkpoint(path)
+                images_seen = int(load_checkpoint(path)["images_seen"])
             except CheckpointError as error:
                 complaints.append(f"{error}; using the one before it")
             else:
-                return path, complaints
-        return None, complaints
+                return path, images_seen, complaints
+        return None, 0, complaints
+
+
+def _in_words(data: dict[str, Any]) -> str:
+    return f"{data['name']} ({data['source']}, fingerprint {data['fingerprint']})"
 
 
 class CheckpointError(Exception):

@@ -68,7 +68,9 @@ class DisentanglingGAN(pl.LightningModule):
             self.num_latents = self.generator.num_latents
             self.discriminator = Critic(resolution, channels, 1, model.critic.feature_maps)
             self.recognizer = (
-                Critic(resolution, channels, self.num_latents, model.critic.feature_maps) if model.loss != "gan" else None
+                Critic(resolution, channels, self.num_latents, model.critic.feature_maps)
+                if model.loss != "gan"
+                else None
             )
         self.generator_ema = _frozen_copy(self.generator)
         self.recognizer_ema = _frozen_copy(self.recognizer) if self.recognizer and model.ema.recognizer else None
@@ -184,21 +186,27 @@ class DisentanglingGAN(pl.LightningModule):
         players = [*self.generator.parameters(), *(self.recognizer.parameters() if self.recognizer else ())]
         return [
             self._adam(players, settings.generator_interval),
-            self._adam(list(self.discriminator.parameters()), self._r1_interval if self.config.model.r1.gamma > 0 else None),
+            self._adam(
+                list(self.discriminator.parameters()), self._r1_interval if self.config.model.r1.gamma > 0 else None
+            ),
         ]
 
     def _adam(self, parameters: list[nn.Parameter], lazy_interval: int | None) -> torch.optim.Adam:
         settings = self.config.model.optimizer
         ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
         return torch.optim.Adam(
-            parameters, lr=settings.learning_rate * ratio,
-            betas=(float(settings.beta1) ** ratio, float(settings.beta2) ** ratio), eps=settings.eps, fused=True,
+            parameters,
+            lr=settings.learning_rate * ratio,
+            betas=(float(settings.beta1) ** ratio, float(settings.beta2) ** ratio),
+            eps=settings.eps,
+            fused=True,
         )
 
     def _optimizers(self) -> tuple[Any, torch.optim.Optimizer]:
         """G's optimizer as Lightning wraps it, D's bare: so ``global_step`` counts batches, not both."""
         wrapped, bare = self.optimizers(), self.optimizers(use_pl_optimizer=False)
-        assert isinstance(wrapped, list) and isinstance(bare, list)
+        assert isinstance(wrapped, list)
+        assert isinstance(bare, list)
         return wrapped[0], bare[1]  # type: ignore[return-value]
 
     def _update(self, optimizer: Any, loss: Tensor) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import netrc
 import os
+import secrets
 import sys
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from wherewhat_pl.config import ExperimentConfig, to_dict
 from wherewhat_pl.run import RunDir, write_atomically
@@ -25,14 +29,22 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
     mode = settings.mode if settings.mode != "auto" else _automatic_mode()
     if mode == "disabled":
         return None
+    os.environ.setdefault("WANDB_SILENT", "true")  # before the import, which reads it
     import wandb
     from pytorch_lightning.loggers import WandbLogger
 
     def start(offline: bool) -> Any:
         logger = WandbLogger(
-            save_dir=run.path, project=settings.project, entity=settings.entity, group=settings.group or config.experiment,
-            name=f"{config.experiment}/{config.run.name}", id=_run_id(run), resume="allow", offline=offline,
-            tags=[*settings.tags, f"data:{data_source}"], config=to_dict(config),
+            save_dir=run.path,
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group or config.experiment,
+            name=f"{config.experiment}/{config.run.name}",
+            id=_run_id(run),
+            resume="allow",
+            offline=offline,
+            tags=[*settings.tags, f"data:{data_source}"],
+            config=to_dict(config),
             settings=wandb.Settings(init_timeout=INIT_TIMEOUT_S, silent=True, console="off", x_disable_stats=True),
         )
         experiment = logger.experiment
@@ -45,7 +57,9 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
             return start(offline=False)
         except wandb.errors.Error as error:
             reason = str(error).splitlines()[0][:120]
-            print(f"warning: logger.wandb: offline, since Weights & Biases cannot be reached ({reason})", file=sys.stderr)
+            print(
+                f"warning: logger.wandb: offline, since Weights & Biases cannot be reached ({reason})", file=sys.stderr
+            )
             os.environ["WANDB_MODE"] = "offline"
     return start(offline=True)
 
@@ -53,19 +67,28 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
 def _automatic_mode() -> str:
     if (from_environment := os.environ.get("WANDB_MODE")) in ("online", "offline", "disabled"):
         return from_environment
-    from wandb.sdk.lib import apikey
+    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
 
-    return "online" if os.environ.get("WANDB_API_KEY") or apikey.api_key() else "offline"
+
+def _key_in_netrc() -> bool:
+    """Whether ``wandb login`` has left a key for the server; read from its file, so that nothing goes online."""
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    named = os.environ.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        try:
+            if netrc.netrc(path).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
 
 
 def _run_id(run: RunDir) -> str:
     """The id under which the run was started, kept so that a continued run is the same one."""
-    import wandb
-
     file = run.path / "wandb" / "run-id"
     if file.is_file():
         return file.read_text().strip()
     file.parent.mkdir(parents=True, exist_ok=True)
-    run_id = wandb.util.generate_id()
+    run_id = secrets.token_hex(4)
     write_atomically(file, run_id.encode())
     return run_id

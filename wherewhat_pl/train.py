@@ -39,8 +39,13 @@ def build_system(config: ExperimentConfig, data: DeviceDataModule) -> Disentangl
 def data_for(config: ExperimentConfig) -> DeviceDataModule:
     """The data module of an experiment, not set up."""
     return build_data(
-        config.data.name, resolution=config.data.resolution, batch_size=config.trainer.batch_size, seed=config.seed,
-        mirror=config.data.mirror, source=config.data.source, root=config.data.root,
+        config.data.name,
+        resolution=config.data.resolution,
+        batch_size=config.trainer.batch_size,
+        seed=config.seed,
+        mirror=config.data.mirror,
+        source=config.data.source,
+        root=config.data.root,
     )
 
 
@@ -74,7 +79,10 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     started = time.monotonic()
     _quiet_libraries()
     config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
-    devices, is_first_process = device_count(config), int(os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", 0))) == 0
+    devices, is_first_process = (
+        device_count(config),
+        int(os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", 0))) == 0,
+    )
     check_divisible(config.trainer.batch_size, devices * config.trainer.num_nodes)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -83,14 +91,16 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     system = build_system(config, data)
     data.setup()
     data.clock = lambda: system.images_seen
-    checkpoint_path, complaints = run.newest_sound_checkpoint()
+    checkpoint_path, images_seen, complaints = run.newest_sound_checkpoint()
     if is_first_process:
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
         for complaint in complaints:
             print(f"warning: {complaint}", file=sys.stderr)
     if checkpoint_path is None and complaints:
-        raise CheckpointError(f"{run.checkpoints}: no checkpoint there can be read; choose another run.name to start anew")
-    _announce(config, run, data, checkpoint_path and load_checkpoint(checkpoint_path)["images_seen"])
+        raise CheckpointError(
+            f"{run.checkpoints}: no checkpoint there can be read; choose another run.name to start anew"
+        )
+    _announce(config, run, data, images_seen)
     if checkpoint_path is None and config.run.init_from:
         _load_weights(system, config.run.init_from)
     if config.trainer.compile:
@@ -103,20 +113,38 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     stop = GracefulStop(checkpoint)
     pictures = TraversalPictures(run, config.pictures, wandb_run)
     trainer = pl.Trainer(
-        accelerator=config.trainer.accelerator, devices=devices, num_nodes=config.trainer.num_nodes,
-        strategy=_strategy(devices * config.trainer.num_nodes), precision=config.trainer.precision,
-        max_epochs=-1, max_steps=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, use_distributed_sampler=False, default_root_dir=run.path,
+        accelerator=config.trainer.accelerator,
+        devices=devices,
+        num_nodes=config.trainer.num_nodes,
+        strategy=_strategy(devices * config.trainer.num_nodes),
+        precision=config.trainer.precision,
+        max_epochs=-1,
+        max_steps=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=run.path,
         # In this order at each batch end: losses are read, and found not finite, before anything is saved.
-        callbacks=[metrics, pictures, checkpoint, EndOfTraining(max_images), stop, ImagesProgressBar(metrics, max_images)],
+        callbacks=[
+            metrics,
+            pictures,
+            checkpoint,
+            EndOfTraining(max_images),
+            stop,
+            ImagesProgressBar(metrics, max_images),
+        ],
     )
     if checkpoint_path is not None and trainer.is_global_zero:
-        run.forget_metrics_after(load_checkpoint(checkpoint_path)["images_seen"])
+        run.forget_metrics_after(images_seen)
     try:
         trainer.fit(system, data, ckpt_path=checkpoint_path, weights_only=True)
         if trainer.is_global_zero:
             if stop.received is None:
-                _sum_up(config, run, system, data, metrics, pictures.path_at(system.images_seen), time.monotonic() - started)
+                _sum_up(
+                    config, run, system, data, metrics, pictures.path_at(system.images_seen), time.monotonic() - started
+                )
             else:
                 print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {_same_command()}")
     finally:
@@ -147,17 +175,19 @@ def _load_weights(system: DisentanglingGAN, source: str) -> None:
     if source.endswith(".ckpt"):
         state = load_checkpoint(RunDir(source).path)
     else:
-        path, _ = find_run(source).newest_sound_checkpoint()
+        path, _, _ = find_run(source).newest_sound_checkpoint()
         if path is None:
             raise ConfigError(f"run.init_from={source}: that run has no checkpoint")
         state = load_checkpoint(path)
     try:
         system.load_state_dict(state["state_dict"])
     except RuntimeError as error:
-        raise ConfigError(f"run.init_from={source}: its networks are not these ({str(error).splitlines()[1].strip()})") from None
+        raise ConfigError(
+            f"run.init_from={source}: its networks are not these ({str(error).splitlines()[1].strip()})"
+        ) from None
 
 
-def _announce(config: ExperimentConfig, run: RunDir, data: DeviceDataModule, images_seen: int | None) -> None:
+def _announce(config: ExperimentConfig, run: RunDir, data: DeviceDataModule, images_seen: int) -> None:
     rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
     rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
 
@@ -186,21 +216,33 @@ def explain_system(system: DisentanglingGAN, data: DeviceDataModule, images: int
 
 
 def _sum_up(
-    config: ExperimentConfig, run: RunDir, system: DisentanglingGAN, data: DeviceDataModule, metrics: MetricsLog,
-    picture: Any, seconds: float,
+    config: ExperimentConfig,
+    run: RunDir,
+    system: DisentanglingGAN,
+    data: DeviceDataModule,
+    metrics: MetricsLog,
+    picture: Any,
+    seconds: float,
 ) -> None:
     """One screen: what was trained, what it found, where things are."""
-    print(f"\n{config.experiment}/{config.run.name}: {system.images_seen:,} images on {data.name} ({data.source}), "
-          f"{seconds / 60:.1f} min in this session")
+    print(
+        f"\n{config.experiment}/{config.run.name}: {system.images_seen:,} images on {data.name} ({data.source}), "
+        f"{seconds / 60:.1f} min in this session"
+    )
     if rows := explain_system(system, data, config.factors.images):
         print(f"\nwhat each latent knows, over {config.factors.images:,} images (normalized mutual information):")
         print(factor_table(rows))
-        metrics.append(system.images_seen, {f"factor/{row.factor}": row.information for row in rows}
-                    | {f"factor_latent/{row.factor}": row.latent for row in rows})
+        metrics.append(
+            system.images_seen,
+            {f"factor/{row.factor}": row.information for row in rows}
+            | {f"factor_latent/{row.factor}": row.latent for row in rows},
+        )
     elif data.factor_space is not None:
         print("\nno recognizer is trained with model.loss=gan, so no latent is matched to a factor")
-    print(f"\npictures     {picture}\ncheckpoint   {run.last_checkpoint}\nlosses       {run.metrics_file}\n"
-          f"settings     {run.config_file}")
+    print(
+        f"\npictures     {picture}\ncheckpoint   {run.last_checkpoint}\nlosses       {run.metrics_file}\n"
+        f"settings     {run.config_file}"
+    )
 
 
 def _same_command() -> str:
@@ -211,8 +253,15 @@ def _same_command() -> str:
 def _quiet_libraries() -> None:
     """Lightning's hints about loggers, workers and cards are not for the readers of this run's output."""
     for pattern in (
-        ".*does not have many workers.*", ".*srun.*available.*", ".*`IterableDataset`.*", ".*ended before the epoch ended.*",
-        ".*GPU available but not used.*", ".*litlogger.*", ".*isinstance.*LeafSpec.*", ".*module\\(s\\) in eval mode.*",
+        ".*does not have many workers.*",
+        ".*srun.*available.*",
+        ".*`IterableDataset`.*",
+        ".*ended before the epoch ended.*",
+        ".*GPU available but not used.*",
+        ".*litlogger.*",
+        ".*isinstance.*LeafSpec.*",
+        ".*module\\(s\\) in eval mode.*",
+        ".*broadcast_buffers.*",
     ):
         warnings.filterwarnings("ignore", message=pattern)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_IsOurs())

@@ -27,7 +27,10 @@ def status_of(*arguments):
         (["train", "exp=shapes3d_quick", "--dry-rnu"], "'--dry-rnu': no such option; did you mean '--dry-run'?"),
         (["train", "exp=shapes3d_quick", "data.name=shapes"], "data.name=shapes: must be one of"),
         (["train", "exp=shapes3d_quick", "trainer.batch_size=10", "trainer.devices=4"], "must be divisible by the 4"),
-        (["train", "exp=shapes3d_quick", "data.resolution=32", "run.root={tmp}"], "data.resolution=32: model.generator.modules draws 16 px"),
+        (
+            ["train", "exp=shapes3d_quick", "data.resolution=32", "run.root={tmp}"],
+            "data.resolution=32: model.generator.modules draws 16 px",
+        ),
         (["train", "exp=shapes3d_quick", "data.source=official", "data.root=nowhere", "run.root={tmp}"], "3dshapes.h5"),
         (["train", "exp=shapes3d_quick", "run.root=/proc/runs"], "run.root=/proc/runs: cannot write"),
         (["bench", "fast"], "bench takes only=NAME"),
@@ -58,12 +61,26 @@ def test_help_lists_the_verbs(capsys):
 @pytest.fixture
 def tiny_command(tiny_settings, tmp_path):
     """A function: name of the run, settings -> the command that trains the tiny experiment."""
-    command = [sys.executable, "-m", "wherewhat_pl", "train", "exp=shapes3d_quick", *tiny_settings, f"run.root={tmp_path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "wherewhat_pl",
+        "train",
+        "exp=shapes3d_quick",
+        *tiny_settings,
+        f"run.root={tmp_path}",
+    ]
     return lambda name, *more: [*command, f"run.name={name}", *more]
 
 
 def start(command):
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"WANDB_MODE": "disabled"})
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"WANDB_MODE": "disabled"},
+    )
 
 
 def wait_for_checkpoint(run, process, timeout_s=180):
@@ -92,7 +109,9 @@ def test_killed_and_started_again_the_weights_are_the_same_bit_for_bit(tiny_comm
     assert re.search(r"continued at [\d,]+ images", again.stderr + again.stdout)
     import torch
 
-    whole, killed = (load_checkpoint(tmp_path / "shapes3d_quick" / n / "checkpoints" / "last.ckpt") for n in ("whole", "killed"))
+    whole, killed = (
+        load_checkpoint(tmp_path / "shapes3d_quick" / n / "checkpoints" / "last.ckpt") for n in ("whole", "killed")
+    )
     for name, tensor in whole["state_dict"].items():
         assert torch.equal(tensor, killed["state_dict"][name]), name
 

@@ -57,7 +57,7 @@ def test_a_mistake_is_one_line_that_names_it(folder, experiment, overrides, mess
 
 def test_batch_must_split_over_the_processes():
     check_divisible(32, 4)
-    with pytest.raises(ConfigError, match="32.*divisible by the 3 processes.*30 or 33"):
+    with pytest.raises(ConfigError, match=r"32.*divisible by the 3 processes.*30 or 33"):
         check_divisible(32, 3)
 
 
@@ -86,9 +86,23 @@ def test_a_saved_configuration_reads_back_the_same(folder, tmp_path):
 
 def test_every_key_of_the_schema_is_listed():
     keys = all_keys()
-    for key in ("run.root", "run.name", "trainer.max_kimg", "trainer.batch_size", "trainer.devices", "trainer.num_nodes",
-                "trainer.precision", "data.source", "data.root", "data.resolution", "model.loss", "model.mask",
-                "model.ps.weight", "model.ps.epsilon", "seed"):
+    for key in (
+        "run.root",
+        "run.name",
+        "trainer.max_kimg",
+        "trainer.batch_size",
+        "trainer.devices",
+        "trainer.num_nodes",
+        "trainer.precision",
+        "data.source",
+        "data.root",
+        "data.resolution",
+        "model.loss",
+        "model.mask",
+        "model.ps.weight",
+        "model.ps.epsilon",
+        "seed",
+    ):
         assert key in keys
 
 

@@ -30,7 +30,9 @@ def test_closed_form_equals_the_loop(num_latents):
     torch.testing.assert_close(closed, loop, rtol=1e-5, atol=1e-5)
     weights = torch.randn_like(loop)
     for ours, theirs in zip(
-        torch.autograd.grad((closed * weights).sum(), inputs), torch.autograd.grad((loop * weights).sum(), inputs), strict=True
+        torch.autograd.grad((closed * weights).sum(), inputs),
+        torch.autograd.grad((loop * weights).sum(), inputs),
+        strict=True,
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 

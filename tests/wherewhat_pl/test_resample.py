@@ -44,7 +44,7 @@ class CountOperations(TorchDispatchMode):
 
 
 def test_r1_does_not_loop_over_channels(monkeypatch):
-    """Through a grouped convolution the double backward takes several operations per channel; through the filter none."""
+    """A grouped convolution's double backward takes several operations per channel; the filter's takes one in all."""
 
     def operations(channels):
         critic = Critic(16, 3, 1, FeatureMaps(channels, 0, channels, channels))

@@ -90,7 +90,9 @@ def test_other_settings_make_another_run(tiny):
     note = {"data": {"name": "shapes3d", "source": "rendered", "fingerprint": "x"}}
     run.prepare(config, note)
     run.prepare(tiny("trainer.max_kimg=7", "pictures.columns=5"), note)  # those may change
-    with pytest.raises(ConfigError, match=r"^model.ps.weight=0.5: the run in .* was made with model.ps.weight=0.02; choose"):
+    with pytest.raises(
+        ConfigError, match=r"^model.ps.weight=0.5: the run in .* was made with model.ps.weight=0.02; choose"
+    ):
         run.prepare(tiny("model.ps.weight=0.5"), note)
     with pytest.raises(ConfigError, match=r"official.*trained on shapes3d \(rendered"):
         run.prepare(config, {"data": {"name": "shapes3d", "source": "official", "fingerprint": "y"}})
@@ -143,7 +145,7 @@ def test_names_come_from_what_makes_a_run_another_one():
 def test_a_run_that_is_not_there_is_named_with_the_nearest(tmp_path):
     (tmp_path / "seed0").mkdir()
     (tmp_path / "seed0" / "config.yaml").touch()
-    with pytest.raises(ConfigError, match="no run there.*did you mean 'seed0'"):
+    with pytest.raises(ConfigError, match=r"no run there.*did you mean 'seed0'"):
         find_run(tmp_path / "sed0")
 
 

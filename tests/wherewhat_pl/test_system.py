@@ -16,8 +16,14 @@ def fit(config, steps, system=None):
     system = system or DisentanglingGAN(config, data.channels)
     data.clock = lambda: system.images_seen
     trainer = pl.Trainer(
-        max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, precision=config.trainer.precision,
+        max_steps=steps,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        precision=config.trainer.precision,
     )
     trainer.fit(system, data)
     return system
@@ -51,7 +57,9 @@ def test_compiled_networks_have_the_same_parameter_names(tiny):
     assert set(system.state_dict()) == names
 
 
-@pytest.mark.parametrize("settings", [["model.prior=uniform"], ["model.ps.cascade_kimg=0.004"], ["model.ema.recognizer=true"]])
+@pytest.mark.parametrize(
+    "settings", [["model.prior=uniform"], ["model.ps.cascade_kimg=0.004"], ["model.ema.recognizer=true"]]
+)
 def test_variants_train(tiny, settings):
     assert fit(tiny(*settings), 2).images_seen == 8
 
@@ -117,9 +125,15 @@ def test_average_has_its_half_life_in_images(tiny):
 
 def test_one_step_is_the_step_of_the_method(tiny):
     """The same step written out: fresh latents, pair, R1 times its interval, two Adams."""
-    config = tiny("model.r1.gamma=2", "trainer.channels_last=false", "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-3]")
+    config = tiny(
+        "model.r1.gamma=2",
+        "trainer.channels_last=false",
+        "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-3]",
+    )
     system = DisentanglingGAN(config, 3)
-    generator, discriminator, recognizer = (copy.deepcopy(n) for n in (system.generator, system.discriminator, system.recognizer))
+    generator, discriminator, recognizer = (
+        copy.deepcopy(n) for n in (system.generator, system.discriminator, system.recognizer)
+    )
     fit(config, 1, system)
 
     from data_modules.randomness import seed_for
@@ -146,7 +160,11 @@ def test_one_step_is_the_step_of_the_method(tiny):
     softplus = torch.nn.functional.softplus
     (softplus(discriminator(fakes)).mean() + softplus(-discriminator(images)).mean() + 16 * 2 / 2 * r1).backward()
     second.step()
-    for ours, expected in ((system.generator, generator), (system.recognizer, recognizer), (system.discriminator, discriminator)):
+    for ours, expected in (
+        (system.generator, generator),
+        (system.recognizer, recognizer),
+        (system.discriminator, discriminator),
+    ):
         for new, old in zip(ours.parameters(), expected.parameters(), strict=True):
             torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-5)
 

@@ -34,8 +34,12 @@ class FactorRow:
 
 @torch.no_grad()
 def explain_factors(
-    encode: Callable[[Tensor], Tensor], data: DeviceDataModule, masks: Tensor | None = None, images: int = 4096,
-    seed: int = 0, batch_size: int = 256,
+    encode: Callable[[Tensor], Tensor],
+    data: DeviceDataModule,
+    masks: Tensor | None = None,
+    images: int = 4096,
+    seed: int = 0,
+    batch_size: int = 256,
 ) -> list[FactorRow]:
     """Normalized mutual information of every code with every factor over random images; the best latent per factor.
 

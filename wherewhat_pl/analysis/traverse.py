@@ -39,8 +39,13 @@ class Traversal:
 
 @torch.no_grad()
 def traverse(
-    draw: DrawWithMasks, base: Tensor, masked_latents: list[int], columns: int = 9, limit: float = 2.0,
-    change_over: Tensor | None = None, batch_size: int = 64,
+    draw: DrawWithMasks,
+    base: Tensor,
+    masked_latents: list[int],
+    columns: int = 9,
+    limit: float = 2.0,
+    change_over: Tensor | None = None,
+    batch_size: int = 64,
 ) -> Traversal:
     """Traverse every latent from ``-limit`` to ``limit``.
 

@@ -58,7 +58,13 @@ class GracefulStop(pl.Callback):
         self.received = int(flag) or None
         return self.received is not None
 
+    def on_exception(self, trainer: pl.Trainer, system: pl.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
     def teardown(self, trainer: pl.Trainer, system: pl.LightningModule, stage: str) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

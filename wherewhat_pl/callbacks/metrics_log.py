@@ -51,7 +51,10 @@ class MetricsLog(pl.Callback):
         self._since = (now, system.images_seen)
         self.append(
             system.images_seen,
-            {f"loss/{name}" if not name.endswith("score") else f"discriminator/{name}": value for name, value in means.items()}
+            {
+                f"loss/{name}" if not name.endswith("score") else f"discriminator/{name}": value
+                for name, value in means.items()
+            }
             | {"images_per_s": (system.images_seen - images_then) / max(now - then, 1e-9)},
         )
 

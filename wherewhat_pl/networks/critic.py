@@ -1,11 +1,10 @@
-"""StyleGAN2's residual discriminator; with one output it is D, with n outputs the recognizer Q (METHOD: Karras 2020)."""
+"""StyleGAN2's residual discriminator; with one output it is D, with n outputs the recognizer Q (Karras et al. 2020)."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, append_minibatch_stddev, in_float32

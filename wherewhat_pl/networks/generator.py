@@ -1,12 +1,12 @@
 """The generator: a list of modules, written as the published code writes it, through which the latents enter in order.
 
-    Const-C              learned constant, C x 4 x 4
-    Conv-{id,up,down}-k      k 3x3 convolutions (resampled)
-    ResConv-{id,up,down}-k   the same, plus a skip: naive resampling and a 1x1 convolution
-    Noise-k              k 3x3 convolutions with noise
-    C_global-m           m latents modulate a 3x3 convolution
-    C_spgroup-s-m        m latents under masks of s rectangles each
-    C_spgroup_sm-m       m latents under softmax masks
+Const-C              learned constant, C x 4 x 4
+Conv-{id,up,down}-k      k 3x3 convolutions (resampled)
+ResConv-{id,up,down}-k   the same, plus a skip: naive resampling and a 1x1 convolution
+Noise-k              k 3x3 convolutions with noise
+C_global-m           m latents modulate a 3x3 convolution
+C_spgroup-s-m        m latents under masks of s rectangles each
+C_spgroup_sm-m       m latents under softmax masks
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -103,7 +104,7 @@ class ModuleSpec:
     kind: str
     arguments: tuple[str, ...]
 
-    GRAMMAR = {
+    GRAMMAR: ClassVar[dict[str, str]] = {
         "Const": r"\d+",
         "Conv": r"(id|up|down)-\d+",
         "ResConv": r"(id|up|down)-\d+",
@@ -170,7 +171,8 @@ class Generator(nn.Module):
     @property
     def masked_latents(self) -> list[int]:
         """Positions of the latents that act under masks, in the order of the masks."""
-        positions, start = [], 0
+        positions: list[int] = []
+        start = 0
         for spec in self.specs:
             if spec.kind.startswith("C_spgroup"):
                 positions += range(start, start + spec.num_latents)

@@ -64,7 +64,7 @@ def resample_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1)
 
 
 def conv_up(x: Tensor, weight: Tensor) -> Tensor:
-    """Zeros between the pixels, correlation, filter: ``[B, C, H, W]`` -> ``[B, O, 2H, 2W]``; weight ``[O, C, k, k]``."""
+    """Zeros between pixels, correlation, filter: ``[B, C, H, W]`` -> ``[B, O, 2H, 2W]``; weight ``[O, C, k, k]``."""
     x = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
     return resample_filter(x, padding=(len(TAPS) - 1 - weight.shape[-1]) // 2 + 1, gain=4.0)
 

@@ -1,0 +1,42 @@
+"""Every experiment file builds; every quick one trains."""
+
+import pytest
+
+from wherewhat_pl.config import EXPERIMENTS, load_config
+from wherewhat_pl.dry_run import describe
+from wherewhat_pl.train import train
+
+NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_builds(name):
+    text = describe(load_config(name, ["data.source=rendered", "trainer.accelerator=cpu"]))
+    assert "GFLOP per image" in text
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_quick")])
+def test_every_quick_experiment_trains(name, tmp_path):
+    few = [
+        "trainer.max_kimg=0.064",
+        f"run.root={tmp_path}",
+        "run.name=smoke",
+        "factors.images=256",
+        "data.source=rendered",
+        "logger.wandb.mode=disabled",
+        "trainer.accelerator=cpu",
+    ]
+    assert train(load_config(name, few), []) == 0
+    assert list((tmp_path / name / "smoke" / "traversals").glob("*.png"))
+
+
+@pytest.mark.parametrize("experiment", ["shapes3d", "shapes3d_quick"])
+@pytest.mark.parametrize("mask", ["rectangles", "softmax", "none"])
+@pytest.mark.parametrize("loss", ["ps", "infogan", "gan"])
+@pytest.mark.slow
+def test_every_cell_of_the_ablation_builds(experiment, mask, loss):
+    describe(
+        load_config(
+            experiment, [f"model.mask={mask}", f"model.loss={loss}", "data.source=rendered", "trainer.accelerator=cpu"]
+        )
+    )
