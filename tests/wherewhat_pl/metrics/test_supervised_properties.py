@@ -100,6 +100,14 @@ def test_an_unusable_code_changes_no_gap_and_is_said(value):
         assert F.beta_vae_score(table, SPACE, train_points=200, test_points=100) > 0.95
 
 
+def test_codes_of_any_precision_and_of_the_smallest_spread_have_a_score():
+    factors = samples(1000)
+    for values in (np.float32([1, 1 + 2**-23]), np.float64([1, 1 + 2**-52])):
+        assert np.isfinite(F.mig(values[(factors > 1).astype(int)], factors))
+    codes = torch.from_numpy(factors).to(torch.bfloat16)
+    assert F.mig(codes, factors) == F.mig(codes.half(), factors) == F.mig(factors, factors)
+
+
 @pytest.mark.filterwarnings("ignore::wherewhat_pl.metrics.functional.MetricWarning")
 def test_a_collapsed_encoder_scores_nothing():
     factors = samples(300)

@@ -1,12 +1,11 @@
 """Gradient boosting with scikit-learn's ``GradientBoostingClassifier``'s algorithm and a faster tree builder.
 
 DCI reads its importance matrix off gradient-boosted trees, one tree per factor, class and step: a quarter of an hour
-for scikit-learn on 10,000 samples, which sorts the samples of every node again. Here each code is sorted once; a
-level of a tree keeps the samples grouped by node and sorted inside, so all candidate splits of all nodes and codes
-are one running sum. The algorithm is the same one (squared-error splits on the residuals, depth 3, Friedman's leaf
-values, decrease of the squared error as importance), with every value a candidate. What differs: of equally good
-splits the first code wins, not a random one. ``HistGradientBoostingClassifier`` would be another algorithm
-(second-order gains, no importances).
+for scikit-learn on 10,000 samples, which sorts the samples of every node again. Here each code is sorted once; a level
+of a tree keeps the samples grouped by node and sorted inside, so all candidate splits of all nodes and codes are one
+running sum. The algorithm is the same (squared-error splits on the residuals, depth 3, Friedman's leaf values, decrease
+of the squared error as importance), with every value a candidate; only rounding and the dice for ties differ.
+``HistGradientBoostingClassifier`` would be another algorithm (second-order gains, no importances).
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def sort_codes(codes: NDArray[np.floating]) -> SortedCodes:
 
 def boost(
     train: SortedCodes, labels: NDArray[np.int64], test_codes: NDArray[np.floating], steps: int = 100, depth: int = 3,
-    rate: float = 0.1,
+    rate: float = 0.1, random: np.random.RandomState | None = None,
 ) -> Boosted:
     """Train on ``labels`` ``[N]``, predict them and those of ``test_codes`` ``[M, n]``.
 
@@ -74,7 +73,9 @@ def boost(
         steps: of boosting; each grows one tree per class (one in all for two classes).
         depth: of each tree.
         rate: learning rate.
+        random: breaks ties between codes; seed 0 if not given.
     """
+    random = np.random.RandomState(0) if random is None else random
     classes, target = np.unique(labels, return_inverse=True)
     hot = (target == np.arange(len(classes))[:, None]).astype(np.float64)  # [K, N]
     prior = np.bincount(target) / len(target)
@@ -90,7 +91,7 @@ def boost(
         probability = expit(raw) if binary else softmax(raw, axis=0)
         for k, (own, wanted) in enumerate(zip(probability, hot, strict=True)):
             residual = wanted - own
-            leaf, leaf_test, gains = _grow(train, residual, test, depth)
+            leaf, leaf_test, gains = _grow(train, residual, test, depth, random)
             importances += gains
             steepness = np.bincount(leaf, own * (1 - own), 2**depth)
             slope = shrink * np.bincount(leaf, residual, 2**depth)
@@ -102,7 +103,9 @@ def boost(
     return Boosted(importances / total if total > 0 else importances, classes[winners[0]], classes[winners[1]])
 
 
-def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple[Integers, Integers, Array]:
+def _grow(
+    train: SortedCodes, residual: Array, test: Array, depth: int, random: np.random.RandomState
+) -> tuple[Integers, Integers, Array]:
     """Grow one tree: leaf of each sample ``[N]`` and test sample ``[M]``, decrease of the error by code ``[n]``."""
     count, samples = train.values.shape
     gains, leaf, leaf_test = np.zeros(count), np.zeros(samples, np.intp), np.zeros(test.shape[1], np.intp)
@@ -133,7 +136,7 @@ def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple
         code, threshold = np.zeros(nodes, np.intp), np.full(nodes, np.inf)
         goes_right = np.zeros(samples, bool)
         for node, (first, end) in enumerate(pairwise(bounds)):
-            best, at = _best(decrease[:, first:end])
+            best, at = _best(decrease[:, first:end], random)
             if at < 0:
                 continue
             gains[best] += decrease[best, first + at]
@@ -153,9 +156,18 @@ def _grow(train: SortedCodes, residual: Array, test: Array, depth: int) -> tuple
     return leaf, leaf_test, gains
 
 
-def _best(decrease: Array) -> tuple[int, int]:
-    """Code and position of the largest decrease in ``[n, size]``; position -1 if nothing decreases."""
+def _best(decrease: Array, random: np.random.RandomState) -> tuple[int, int]:
+    """Code and position of the largest decrease in ``[n, size]``; position -1 if nothing decreases.
+
+    Codes that split equally well (two codes of one factor, say) take turns at random, as in scikit-learn: always taking
+    the first one would concentrate the importance.
+    """
     if decrease.shape[1] == 0:
         return 0, -1
-    code, at = divmod(int(decrease.argmax()), decrease.shape[1])
-    return (code, at) if decrease[code, at] > 0 else (0, -1)
+    per_code = decrease.max(axis=1)
+    top = per_code.max()
+    if top <= 0:
+        return 0, -1
+    tied = np.flatnonzero(per_code >= top * (1 - 1e-10))
+    code = int(tied[0] if len(tied) == 1 else tied[random.randint(len(tied))])
+    return code, int(decrease[code].argmax())

@@ -16,8 +16,7 @@ def discretize(codes: NDArray[np.floating], bins: int = 20) -> NDArray[np.int64]
     """
     numbers = np.empty(codes.shape, dtype=np.int64)
     for i, code in enumerate(codes.T):
-        edges = np.histogram_bin_edges(code, bins)[:-1]
-        numbers[:, i] = np.searchsorted(edges, code, side="right") - 1
+        numbers[:, i] = np.searchsorted(_edges(code, bins), code, side="right") - 1
     return numbers
 
 
@@ -60,6 +59,16 @@ def label_information(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDAr
             ratio = joint[seen] * (samples / expected[seen])
             information[i, j] = max(0.0, float((joint[seen] * np.log(ratio)).sum()) / samples)
     return np.where(information < np.finfo(np.float64).eps, 0.0, information)
+
+
+def _edges(code: NDArray[np.floating], bins: int) -> NDArray[np.floating]:
+    """Lower edges of the bins ``[bins]``; a single one if the values are too close for ``bins`` different edges."""
+    for precision in (code.dtype, np.float64):
+        try:
+            return np.histogram_bin_edges(code.astype(precision), bins)[:-1]
+        except ValueError:  # numpy: "too many bins for data range"
+            continue
+    return code.min(keepdims=True)
 
 
 def _entropy(counts: NDArray[np.int64], samples: int) -> float:

@@ -60,6 +60,8 @@ def check_codes(codes: Codes, name: str = "codes") -> NDArray[np.floating]:
         raise ValueError(f"{name}: expected shape [samples, codes], got {list(array.shape)}")
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float64)
+    elif array.dtype == np.float16:  # too coarse for edges of bins and for sums
+        array = array.astype(np.float32)
     broken = ~np.isfinite(array).all(axis=0)
     if broken.any():
         array = np.where(broken, array.dtype.type(0), array)
