@@ -12,10 +12,10 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
+from wherewhat_pl.metrics.rotation import rotation_distance
 from wherewhat_pl.metrics.tpl import (
     TPL_PRESETS,
     TPLSettings,
-    rotation_distance,
     shrink_for_distance,
     traversal_perceptual_length,
 )
