@@ -45,6 +45,6 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	else \
 		$(PYTHON) -m venv $(VENV) && cp constraints.txt $(VENV)/constraints.txt; \
 	fi
-	@$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar on -q -c $(VENV)/constraints.txt torch
-	@$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar on -q -c $(VENV)/constraints.txt -e ".[dev]"
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt torch
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt -e ".[dev]"
 	@touch $@

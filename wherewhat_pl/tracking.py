@@ -29,11 +29,12 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
     mode = settings.mode if settings.mode != "auto" else _automatic_mode()
     if mode == "disabled":
         return None
-    os.environ.setdefault("WANDB_SILENT", "true")  # before the import, which reads it
     import wandb
     from pytorch_lightning.loggers import WandbLogger
 
     def start(offline: bool) -> Any:
+        # Lightning's logger still passes a setting that wandb warns of; silence counts from the set-up on.
+        wandb.setup(wandb.Settings(silent=True, mode="offline" if offline else "online"))
         logger = WandbLogger(
             save_dir=run.path,
             project=settings.project,
@@ -60,7 +61,7 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
             print(
                 f"warning: logger.wandb: offline, since Weights & Biases cannot be reached ({reason})", file=sys.stderr
             )
-            os.environ["WANDB_MODE"] = "offline"
+            wandb.teardown()  # the failed start still holds the run's id
     return start(offline=True)
 
 
