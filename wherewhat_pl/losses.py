@@ -34,9 +34,8 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Ten
 
 def perturb(latents: Tensor, dimensions: Tensor, epsilon: Tensor | float) -> Tensor:
     """z + epsilon * onehot(d): latents ``[B, n]``, dimensions ``[B]`` int64, epsilon ``[B]`` or a number."""
-    return latents + F.one_hot(dimensions, latents.shape[1]) * torch.as_tensor(epsilon, device=latents.device).view(
-        -1, 1
-    )
+    size = epsilon[:, None] if isinstance(epsilon, Tensor) else epsilon
+    return latents + F.one_hot(dimensions, latents.shape[1]) * size
 
 
 def perceptual_simplicity(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 import time
@@ -13,14 +12,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-from pytorch_lightning.utilities import rank_zero_info
-from torch import Tensor
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from data_modules.base import DeviceDataModule
-from data_modules.randomness import generator_for
 from data_modules.registry import build_data
-from wherewhat_pl.analysis.factors import FactorRow, explain_factors, factor_table
+from wherewhat_pl.analysis.summary import summarize
 from wherewhat_pl.callbacks import AtomicCheckpoint, GracefulStop, ImagesProgressBar, MetricsLog, TraversalPictures
 from wherewhat_pl.config import ConfigError, ExperimentConfig, check_divisible
 from wherewhat_pl.run import CheckpointError, RunDir, default_name, find_run, load_checkpoint, provenance
@@ -46,6 +42,8 @@ def data_for(config: ExperimentConfig) -> DeviceDataModule:
         mirror=config.data.mirror,
         source=config.data.source,
         root=config.data.root,
+        cache=config.data.cache,
+        max_bad=config.data.max_bad,
     )
 
 
@@ -79,10 +77,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     started = time.monotonic()
     _quiet_libraries()
     config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
-    devices, is_first_process = (
-        device_count(config),
-        int(os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", 0))) == 0,
-    )
+    devices, is_first_process = device_count(config), getattr(rank_zero_only, "rank", 0) == 0
     check_divisible(config.trainer.batch_size, devices * config.trainer.num_nodes)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -138,19 +133,26 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     )
     if checkpoint_path is not None and trainer.is_global_zero:
         run.forget_metrics_after(images_seen)
+    status = 1
     try:
         trainer.fit(system, data, ckpt_path=checkpoint_path, weights_only=True)
         if trainer.is_global_zero:
             if stop.received is None:
-                _sum_up(
-                    config, run, system, data, metrics, pictures.path_at(system.images_seen), time.monotonic() - started
+                minutes = (time.monotonic() - started) / 60
+                print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
+                text, results = summarize(system, data)
+                metrics.append(system.images_seen, results)
+                print(
+                    f"{text}\npictures     {pictures.path_at(system.images_seen)}\ncheckpoint   {run.last_checkpoint}"
                 )
+                print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
             else:
                 print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {_same_command()}")
+        status = 0 if stop.received is None else 128 + stop.received
     finally:
         if wandb_run is not None:
-            wandb_run.finish(exit_code=0 if stop.received is None else 1)
-    return 0 if stop.received is None else 128 + stop.received
+            wandb_run.finish(exit_code=status)
+    return status
 
 
 def device_count(config: ExperimentConfig) -> int:
@@ -190,59 +192,6 @@ def _load_weights(system: DisentanglingGAN, source: str) -> None:
 def _announce(config: ExperimentConfig, run: RunDir, data: DeviceDataModule, images_seen: int) -> None:
     rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
     rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
-
-
-def mean_masks(system: DisentanglingGAN, count: int = 256) -> Tensor | None:
-    """Each latent's mask averaged over random codes, at the images' resolution: ``[n, H, W]``; None without masks."""
-    latents = system.sample_latents(count, generator_for("cpu", system.config.seed, "mean masks"))
-    size = (system.generator.resolution,) * 2
-    totals = torch.zeros(system.num_latents, *size, device=system.device)
-    with torch.no_grad():
-        for part in latents.split(64):
-            _, masks = system.generator_ema(part, return_masks=True)
-            if not masks:
-                return None
-            stacked = torch.cat([F.interpolate(mask.float(), size=size) for mask in masks], dim=1)
-            totals[system.generator.masked_latents] += stacked.sum(0)
-    return totals / count
-
-
-def explain_system(system: DisentanglingGAN, data: DeviceDataModule, images: int) -> list[FactorRow] | None:
-    """Which latent explains which factor; None if no factors are known or no recognizer was trained."""
-    if data.factor_space is None or system.encoder is None:
-        return None
-    system.eval()
-    return explain_factors(system.encoder, data, mean_masks(system), images, system.config.seed)
-
-
-def _sum_up(
-    config: ExperimentConfig,
-    run: RunDir,
-    system: DisentanglingGAN,
-    data: DeviceDataModule,
-    metrics: MetricsLog,
-    picture: Any,
-    seconds: float,
-) -> None:
-    """One screen: what was trained, what it found, where things are."""
-    print(
-        f"\n{config.experiment}/{config.run.name}: {system.images_seen:,} images on {data.name} ({data.source}), "
-        f"{seconds / 60:.1f} min in this session"
-    )
-    if rows := explain_system(system, data, config.factors.images):
-        print(f"\nwhat each latent knows, over {config.factors.images:,} images (normalized mutual information):")
-        print(factor_table(rows))
-        metrics.append(
-            system.images_seen,
-            {f"factor/{row.factor}": row.information for row in rows}
-            | {f"factor_latent/{row.factor}": row.latent for row in rows},
-        )
-    elif data.factor_space is not None:
-        print("\nno recognizer is trained with model.loss=gan, so no latent is matched to a factor")
-    print(
-        f"\npictures     {picture}\ncheckpoint   {run.last_checkpoint}\nlosses       {run.metrics_file}\n"
-        f"settings     {run.config_file}"
-    )
 
 
 def _same_command() -> str:

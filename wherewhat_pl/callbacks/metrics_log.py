@@ -59,7 +59,9 @@ class MetricsLog(pl.Callback):
         )
 
     def append(self, images_seen: int, values: dict[str, float]) -> None:
-        """Append one row; call on the first rank only."""
+        """Append one row, if there is anything to tell; call on the first rank only."""
+        if not values:
+            return
         self.latest = values
         row = {"images_seen": images_seen, **values}
         with self.run.metrics_file.open("a") as file:

@@ -6,6 +6,7 @@ convolution. Left to autograd, the double backward of a grouped convolution (whi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,9 +18,13 @@ TAPS = (1.0, 3.0, 3.0, 1.0)
 
 def _kernel(like: Tensor, gain: float) -> Tensor:
     """``[C, 1, 4, 4]`` depthwise kernel for ``like``; symmetric, so correlation and convolution are the same."""
-    taps = torch.tensor(TAPS, dtype=like.dtype, device=like.device)
-    kernel = torch.outer(taps, taps) * (gain / sum(TAPS) ** 2)
-    return kernel.expand(like.shape[1], 1, 4, 4)
+    return _plane(like.dtype, like.device, gain).expand(like.shape[1], 1, 4, 4)
+
+
+@lru_cache  # made once per device: copying even four numbers there would make every call wait for the host
+def _plane(dtype: torch.dtype, device: torch.device, gain: float) -> Tensor:
+    taps = torch.tensor(TAPS, dtype=dtype, device=device)
+    return torch.outer(taps, taps) * (gain / sum(TAPS) ** 2)
 
 
 class _Filter(torch.autograd.Function):
