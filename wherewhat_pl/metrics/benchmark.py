@@ -151,7 +151,7 @@ def dci_benchmark(halves: Halves) -> dict[str, float]:
         per_code = 1 - entropy(importance.T + 1e-11, base=importance.shape[1])
         return float((per_code * importance.sum(axis=1)).sum() / importance.sum())
 
-    return _compared(straightforward, lambda: float(functional.dci(*halves)["disentanglement"]), repeats=1)
+    return _compared(straightforward, lambda: float(functional.dci(*halves)["disentanglement"]), repeats=2)
 
 
 def tpl_benchmark(size: int = 32, points: int = 9, dimensions: int = 4) -> dict[str, float]:

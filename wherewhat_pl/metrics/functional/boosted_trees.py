@@ -11,7 +11,6 @@ of the squared error as importance), with every value a candidate; only rounding
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,8 @@ from scipy.special import expit, softmax
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.intp]
+
+_TOGETHER = 100_000  # numbers per array that trees grown at once may fill: what a processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,20 @@ def boost(
     test = np.ascontiguousarray(test_codes.T.astype(np.float32).astype(np.float64))
     raw, raw_test = np.tile(start[:, None], target.shape), np.tile(start[:, None], len(test_codes))
     importances = np.zeros(len(train.values))
+    together = max(1, _TOGETHER // train.values.size)
     for _ in range(steps):
         probability = expit(raw) if binary else softmax(raw, axis=0)
-        for k, (own, wanted) in enumerate(zip(probability, hot, strict=True)):
-            residual = wanted - own
-            leaf, leaf_test, gains = _grow(train, residual, test, depth, random)
+        residual = hot - probability
+        for first in range(0, len(hot), together):
+            some = slice(first, first + together)
+            leaf, leaf_test, gains = _grow(train, residual[some], test, depth, random)
             importances += gains
-            steepness = np.bincount(leaf, own * (1 - own), 2**depth)
-            slope = shrink * np.bincount(leaf, residual, 2**depth)
-            value = rate * np.divide(slope, steepness, out=np.zeros(2**depth), where=steepness > 1e-150)
-            raw[k] += value[leaf]
-            raw_test[k] += value[leaf_test]
+            own = probability[some]
+            steepness = np.bincount(leaf.ravel(), (own * (1 - own)).ravel(), len(own) * 2**depth)
+            slope = shrink * np.bincount(leaf.ravel(), residual[some].ravel(), len(own) * 2**depth)
+            value = rate * np.divide(slope, steepness, out=np.zeros(len(slope)), where=steepness > 1e-150)
+            raw[some] += value[leaf]
+            raw_test[some] += value[leaf_test]
     total = importances.sum()
     winners = [(scores[0] >= 0).astype(int) if binary else scores.argmax(axis=0) for scores in (raw, raw_test)]
     return Boosted(importances / total if total > 0 else importances, classes[winners[0]], classes[winners[1]])
@@ -106,68 +110,99 @@ def boost(
 def _grow(
     train: SortedCodes, residual: Array, test: Array, depth: int, random: np.random.RandomState
 ) -> tuple[Integers, Integers, Array]:
-    """Grow one tree: leaf of each sample ``[N]`` and test sample ``[M]``, decrease of the error by code ``[n]``."""
-    count, samples = train.values.shape
-    gains, leaf, leaf_test = np.zeros(count), np.zeros(samples, np.intp), np.zeros(test.shape[1], np.intp)
-    everyone, counting = np.arange(test.shape[1]), np.arange(1.0, samples + 1)
-    order, starts = train.order, np.array([0, samples])  # node k holds the columns starts[k]:starts[k + 1] of order
+    """Grow K trees at once, one for each row of ``residual`` ``[K, N]``.
+
+    Returns:
+        leaf of each sample ``[K, N]`` and test sample ``[K, M]`` (tree k has leaves k 2^depth and on), decrease of
+        the squared error by code ``[n]``.
+    """
+    trees, (count, samples) = len(residual), train.values.shape
+    tree = np.arange(trees)[:, None]
+    places, everyone = np.arange(samples), np.arange(test.shape[1])
+    gains = np.zeros(count)
+    node, node_test = np.zeros((trees, samples), np.intp), np.zeros((trees, test.shape[1]), np.intp)
+    # Row (k, f) of order holds tree k's samples, numbered through all trees: node after node, by code f inside each.
+    order = train.order + (tree * samples)[:, :, None]  # [K, n, N]
     for level in range(depth):
-        nodes = len(starts) - 1
+        nodes = 2**level
+        own = node + nodes * tree
+        sizes = np.bincount(own.ravel(), minlength=trees * nodes)
         # Centred, the residuals of a node sum to zero: one running sum serves all nodes, and a split that puts the
         # sum s of l samples on the left lowers the squared error by s^2 size / (l (size - l)).
-        sizes = np.diff(starts)
-        means = np.bincount(leaf, residual, nodes) / np.maximum(sizes, 1)
-        centred = residual - means[leaf]
-        pure = np.bincount(leaf, centred**2, nodes) <= np.finfo(np.float64).eps * sizes
-        bounds = starts.tolist()
-        scale = np.zeros(samples)
-        for impure in np.flatnonzero(~pure & (sizes > 1)).tolist():
-            first, last = bounds[impure], bounds[impure + 1] - 1
-            left = counting[: last - first]
-            scale[first:last] = (last - first + 1) / (left * left[::-1])
-        decrease = centred.take(order)
-        np.cumsum(decrease, axis=1, out=decrease)
+        centred = residual - (np.bincount(own.ravel(), residual.ravel(), trees * nodes) / np.maximum(sizes, 1))[own]
+        error = np.bincount(own.ravel(), (centred**2).ravel(), trees * nodes)
+        impure = error > np.finfo(np.float64).eps * sizes
+        starts = (np.cumsum(sizes.reshape(trees, nodes), axis=1) - sizes.reshape(trees, nodes)).ravel()
+        at = np.repeat(np.arange(trees * nodes), sizes).reshape(trees, samples)  # node of each place in a row
+        left = places - starts[at] + 1.0
+        size = sizes[at]
+        scale = np.divide(size, left * (size - left), out=np.zeros(at.shape), where=impure[at] & (left < size))
+        decrease = centred.ravel().take(order)
+        np.cumsum(decrease, axis=2, out=decrease)
         decrease *= decrease
-        decrease *= scale
+        decrease *= scale[:, None]
         if train.has_ties:
-            ranks = train.ranks.take(order + train.row_offsets)
-            decrease[:, :-1] *= ranks[:, 1:] != ranks[:, :-1]  # no cut between equal values
+            ranks = train.ranks.take(order + (train.row_offsets - (tree * samples)[:, :, None]))
+            # No cut between equal values.
+            np.copyto(decrease[:, :, :-1], 0.0, where=ranks[:, :, 1:] == ranks[:, :, :-1])
 
-        code, threshold = np.zeros(nodes, np.intp), np.full(nodes, np.inf)
-        goes_right = np.zeros(samples, bool)
-        for node, (first, end) in enumerate(pairwise(bounds)):
-            best, at = _best(decrease[:, first:end], random)
-            if at < 0:
-                continue
-            gains[best] += decrease[best, first + at]
-            middle = first + at + 1
-            code[node] = best
-            row, sorted_samples = train.values[best], order[best]
-            threshold[node] = (row[sorted_samples[middle - 1]] + row[sorted_samples[middle]]) / 2
-            goes_right[sorted_samples[middle:end]] = True
-        leaf_test += nodes * (test[code[leaf_test], everyone] > threshold[leaf_test])
-        if level + 1 < depth:  # stable partition: all left children in order of their parents, then all right ones
-            mask = goes_right.take(order).ravel()
-            parts = [order.ravel().compress(side).reshape(count, -1) for side in (~mask, mask)]
-            order = np.concatenate(parts, axis=1)
-            right = np.bincount(leaf, goes_right, nodes).astype(int)
-            starts = np.concatenate([[0], sizes - right, right]).cumsum()
-        leaf += nodes * goes_right
-    return leaf, leaf_test, gains
+        shape = trees, nodes
+        code, best, credit = _best_codes(decrease, starts.reshape(shape), sizes.reshape(shape), random)
+        gains += credit
+        chosen = code[at]
+        hit = (decrease[tree, chosen, places] == best[at]) & (best[at] > 0)
+        found, where = np.unique(at[hit], return_index=True)  # the first best cut of each node that has one
+        cut = np.full(trees * nodes, samples)
+        cut[found] = np.nonzero(hit)[1][where]
+        path = order[tree, chosen, places]  # [K, N] samples by the code that its node is split by
+        goes_right = np.zeros(trees * samples, bool)
+        goes_right[path] = places > cut[at]
+        threshold = np.full(trees * nodes, np.inf)
+        pair = path[found[:, None] // nodes, cut[found, None] + np.arange(2)] % samples
+        threshold[found] = train.values[code[found, None], pair].mean(axis=1)
+        own_test = node_test + nodes * tree
+        node_test += nodes * (test[code[own_test], everyone] > threshold[own_test])
+        node += nodes * goes_right.reshape(trees, samples)
+        if level + 1 < depth:
+            order = _partitioned(order, goes_right)
+    return node + 2**depth * tree, node_test + 2**depth * tree, gains
 
 
-def _best(decrease: Array, random: np.random.RandomState) -> tuple[int, int]:
-    """Code and position of the largest decrease in ``[n, size]``; position -1 if nothing decreases.
+def _best_codes(
+    decrease: Array, starts: Integers, sizes: Integers, random: np.random.RandomState
+) -> tuple[Integers, Array, Array]:
+    """The code to split each node by.
 
-    Codes that split equally well (two codes of one factor, say) take turns at random, as in scikit-learn: always taking
-    the first one would concentrate the importance.
+    Of codes that split equally well (two codes of one factor, say) one is taken at random, as in scikit-learn, but they
+    share the credit, which is what scikit-learn gives them on average over its seeds.
+
+    Args:
+        decrease: ``[K, n, N]``.
+        starts: ``[K, nodes]`` where a node starts in its rows.
+        sizes: ``[K, nodes]``.
+        random: the dice.
+
+    Returns:
+        codes and their largest decreases, 0 where no split helps, ``[K nodes]`` each; credit of each code ``[n]``.
     """
-    if decrease.shape[1] == 0:
-        return 0, -1
-    per_code = decrease.max(axis=1)
-    top = per_code.max()
-    if top <= 0:
-        return 0, -1
-    tied = np.flatnonzero(per_code >= top * (1 - 1e-10))
-    code = int(tied[0] if len(tied) == 1 else tied[random.randint(len(tied))])
-    return code, int(decrease[code].argmax())
+    trees, count, samples = decrease.shape
+    rows = np.arange(trees * count).reshape(trees, count, 1) * samples
+    # An empty node's segment is another one's sample: its maximum is struck out below.
+    segments = np.minimum(rows + starts[:, None], decrease.size - 1)
+    best = np.maximum.reduceat(decrease.ravel(), segments.ravel()).reshape(segments.shape)  # [K, n, nodes]
+    best *= (sizes > 1)[:, None]
+    tied = best >= best.max(axis=1, keepdims=True) * (1 - 1e-10)
+    code = np.where(tied, random.random_sample(tied.shape), -1.0).argmax(axis=1)
+    credit = (best * tied / tied.sum(axis=1, keepdims=True)).sum(axis=(0, 2))
+    return code.ravel(), np.take_along_axis(best, code[:, None], axis=1).ravel(), credit
+
+
+def _partitioned(order: Integers, goes_right: NDArray[np.bool_]) -> Integers:
+    """Stable partition of each row: all left children in the order of their parents, then all right ones."""
+    mask = goes_right.take(order)
+    parted = np.empty_like(order)
+    for rows, right, out in zip(order, mask, parted, strict=True):
+        kept = rows.ravel().compress(~right.ravel()).reshape(len(rows), -1)
+        out[:, : kept.shape[1]] = kept
+        out[:, kept.shape[1] :] = rows.ravel().compress(right.ravel()).reshape(len(rows), -1)
+    return parted
