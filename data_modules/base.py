@@ -14,10 +14,15 @@ from torch import Tensor
 
 from data_modules.factors import FactorSpace
 from data_modules.randomness import generator_for
+from data_modules.verification import Finding
 
 
 class DataError(Exception):
     """A user's mistake about data, as one sentence that names the key or the file and says what to do."""
+
+
+class MissingDataError(DataError):
+    """There are no images where they were looked for; the sentence says what to get and where to put it."""
 
 
 class BatchStream:
@@ -54,6 +59,7 @@ class DeviceDataModule(pl.LightningDataModule):
     source: str  #: what the images come from: ``"official"``, ``"rendered"``, ``"folder"``...; known after ``setup``
     fingerprint: str  #: short hash that changes when the images do; known after ``setup``
     factor_space: FactorSpace | None = None  #: generative factors, where they are known
+    sources: tuple[str, ...]  #: what the argument ``source`` may be
 
     def __init__(self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = False) -> None:
         super().__init__()
@@ -62,6 +68,39 @@ class DeviceDataModule(pl.LightningDataModule):
         self.resolution, self.batch_size, self.seed, self.mirror = resolution, batch_size, seed, mirror
         self.clock: Callable[[], int] = lambda: 0  #: set by the owner of ``images_seen``
         self.device = torch.device("cpu")  #: where batches are built; the trainer's device once it is attached
+
+    @property
+    def attribute_names(self) -> tuple[str, ...] | None:
+        """Names of the binary labels of each image; ``None`` where there are none. Known after ``setup``."""
+        return None
+
+    @property
+    def attributes(self) -> Tensor | None:
+        """Binary labels ``[num_images, attributes]`` bool; ``None`` where there are none. Known after ``setup``."""
+        return None
+
+    def preview(self) -> tuple[str, int]:
+        """Source and number of images as ``setup`` will find them; prepares, draws and writes nothing.
+
+        Raises:
+            DataError: there are no such images.
+        """
+        raise NotImplementedError
+
+    def verify(self) -> list[Finding]:
+        """Compare what is there with what was published, or at least see that it can be read.
+
+        Raises:
+            MissingDataError: nothing is there; says what to download and where to put it.
+            DataError: what is there is damaged.
+        """
+        raise NotImplementedError
+
+    def require_source(self, source: str) -> str:
+        """Its argument, if this data set has such a source; raises :class:`DataError` naming those it has."""
+        if source not in self.sources:
+            raise DataError(f"data.source={source}: must be one of {', '.join(self.sources)} for data.name={self.name}")
+        return source
 
     def images(self, indices: Tensor) -> Tensor:
         """Images by index.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_modules.base import DataError
+from data_modules.base import DataError, MissingDataError
 from data_modules.decoding import Crop
 from data_modules.generated_faces import Layout
 from data_modules.images import ImageDataModule
@@ -28,8 +28,8 @@ MD5 = {  # of the files at the publisher's
 }
 HOW_TO_GET = (
     "download img_align_celeba.zip (1.4 GB), list_attr_celeba.txt and list_eval_partition.txt from "
-    "mmlab.ie.cuhk.edu.hk/projects/CelebA.html ('Align&Cropped Images', 'Anno', 'Eval') and put them there as they are "
-    "or set data.source=generated to try things out with drawn faces"
+    "mmlab.ie.cuhk.edu.hk/projects/CelebA.html ('Align&Cropped Images', 'Anno', 'Eval') and put them there as they are"
+    ", or set data.source=generated to try things out with drawn faces"
 )
 
 
@@ -50,7 +50,7 @@ class CelebADataModule(ImageDataModule):
 
     def __init__(
         self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = True, root: str | Path = "data/celeba",
-        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "auto", device_share: float = 0.25,
+        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "files", device_share: float = 0.25,
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror, root, cache, max_bad, source, device_share)
         if resolution > 128:
@@ -58,6 +58,9 @@ class CelebADataModule(ImageDataModule):
 
     def find_source(self) -> ImageSource:
         return find_images(self.root)
+
+    def verify(self) -> list[Finding]:
+        return verify_celeba(self.root)
 
     def describe_source(self, source: ImageSource) -> str:
         return "official" if len(source) == NUM_IMAGES else source.kind
@@ -104,7 +107,7 @@ def find_images(root: Path) -> ImageSource:
             return open_source(root)
     elif root.exists():
         return open_source(root)
-    raise DataError(f"data.root: no CelebA images in {root}; {HOW_TO_GET}")
+    raise MissingDataError(f"data.root: no CelebA images in {root}; {HOW_TO_GET}")
 
 
 def find_annotations(root: Path, stem: str) -> Path | None:

@@ -28,6 +28,7 @@ class DSpritesDataModule(SyntheticDataModule):
     channels = 1
     factor_space = FactorSpace(("shape", "scale", "orientation", "x", "y"), (3, 6, 40, 32, 32))
     official_file = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+    official_address = "github.com/google-deepmind/dsprites-dataset"
 
     def _read_official(self, path: Path, space: FactorSpace) -> Archive:
         return read_npz(path, space)

@@ -6,7 +6,7 @@ import mmap
 import re
 from pathlib import Path
 
-from data_modules.base import DataError
+from data_modules.base import DataError, MissingDataError
 from data_modules.generated_faces import Layout
 from data_modules.images import ImageDataModule
 from data_modules.sources import EXTENSIONS, ImageSource, open_source
@@ -34,7 +34,7 @@ class FFHQDataModule(ImageDataModule):
 
     def __init__(
         self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = True, root: str | Path = "data/ffhq",
-        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "auto", device_share: float = 0.25,
+        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "files", device_share: float = 0.25,
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror, root, cache, max_bad, source, device_share)
 
@@ -43,6 +43,9 @@ class FFHQDataModule(ImageDataModule):
         if source.path.name == THUMBNAILS and self.resolution > 128:
             raise DataError(f"data.resolution={self.resolution}: {source.path} has 128 pixels; get {IMAGES} or use 128")
         return source
+
+    def verify(self) -> list[Finding]:
+        return verify_ffhq(self.root)
 
     def describe_source(self, source: ImageSource) -> str:
         if len(source) != NUM_IMAGES:
@@ -68,7 +71,7 @@ def find_images(root: Path) -> ImageSource:
         is_images = any(path.name.isdigit() or path.suffix.lower() in EXTENSIONS for path in root.iterdir())
         if is_images or any(root.rglob("*.parquet")):
             return open_source(root)
-    raise DataError(f"data.root: no FFHQ images in {root}; {HOW_TO_GET}")
+    raise MissingDataError(f"data.root: no FFHQ images in {root}; {HOW_TO_GET}")
 
 
 def verify_ffhq(root: Path) -> list[Finding]:

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from data_modules.base import BatchStream, DataError, DeviceDataModule
+from data_modules.base import BatchStream, DataError, DeviceDataModule, MissingDataError
 from data_modules.decoding import CENTER_CROP, Crop
 from data_modules.generated_faces import NOTE, Layout, cached_generated_faces
 from data_modules.prefetch import PrefetchedStream
 from data_modules.prepare import prepare
 from data_modules.prepared import PreparedImages
 from data_modules.sources import ImageSource, open_source
+from data_modules.verification import Finding
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("auto", "official", "generated")
 DEFAULT_CACHE = "data/prepared"
 GENERATED_IMAGES = 2000  # faces that ``source: generated`` draws
 
@@ -41,26 +42,26 @@ class ImageDataModule(DeviceDataModule):
         root: where the images are.
         cache: folder for prepared arrays; ``None``: ``data/prepared`` under the working directory.
         max_bad: share of images that may be unreadable; they are skipped and listed.
-        source: ``"auto"``: what lies in ``root``; ``"official"``: that, if it is the whole published set;
-            ``"generated"``: drawn faces instead, for trying things out. What it became is kept in the attribute.
+        source: ``"files"``: what lies in ``root``; ``"official"``: that, if it is the whole published set;
+            ``"generated"``: drawn faces instead, for trying things out; ``"auto"``: what lies in ``root``, drawn faces
+            if nothing does. What it became is logged and kept in the attribute.
         device_share: share of the accelerator's memory that the array may take.
     """
 
     channels = 3
+    sources: tuple[str, ...] = ("auto", "files", "official", "generated")
     crop: Crop = CENTER_CROP
     layout: Layout = "images"  #: in which generated faces are written
 
     def __init__(
         self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = True, root: str | Path = "data/images",
-        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "auto", device_share: float = 0.25,
+        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "files", device_share: float = 0.25,
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
-        if source not in SOURCES:
-            raise DataError(f"data.source={source}: must be one of {', '.join(SOURCES)}")
         if not 0 <= max_bad <= 1:
             raise DataError(f"data.max_bad={max_bad}: must be a share between 0 and 1")
         self.root, self.cache = Path(root).expanduser(), Path(cache or DEFAULT_CACHE).expanduser()
-        self.max_bad, self.device_share, self.wanted_source = max_bad, device_share, source
+        self.max_bad, self.device_share, self.wanted_source = max_bad, device_share, self.require_source(source)
         self.prepared: PreparedImages | None = None  #: known after ``setup``
         self._memory_map: np.ndarray = np.empty((0,), np.uint8)
         self._rows: np.ndarray | None = None  # of the array, by image index; None: all of them
@@ -87,13 +88,13 @@ class ImageDataModule(DeviceDataModule):
         """
         super().setup(stage)
         if self.prepared is None:
-            if self.wanted_source == "generated":
+            found = self._look_in_root()
+            if found is None:
+                why = "as asked" if self.wanted_source == "generated" else f"there are none in {self.root}"
+                rank_zero_info(f"data: {self.name} is {GENERATED_IMAGES:,} drawn faces, not photographs ({why})")
                 self.root = cached_generated_faces(self.cache, GENERATED_IMAGES, self.resolution, 0, self.layout)
-            source = self.find_source()
-            generated = any((folder / NOTE).exists() for folder in (source.path, *source.path.parents[:2]))
-            self.source = "generated" if generated else self.describe_source(source)
-            if self.wanted_source == "official" and not self.source.startswith("official"):
-                raise DataError(f"data.source=official: {self.root} holds {len(source)} images, not the published set")
+            source = found or self.find_source()
+            self.source = self._name_of(source)
             self.prepared = prepare(source, self.cache, self.name, self.resolution, self.crop, self.max_bad)
             self.fingerprint = self.prepared.fingerprint
             rows = self.prepared.rows()
@@ -105,6 +106,32 @@ class ImageDataModule(DeviceDataModule):
             self._log_summary()
         if self._on_device is None and self._fits_on_device():
             self._on_device = self._load_to_device()
+
+    def preview(self) -> tuple[str, int]:
+        source = self._look_in_root()
+        return ("generated", GENERATED_IMAGES) if source is None else (self._name_of(source), len(source))
+
+    def verify(self) -> list[Finding]:
+        source = self.find_source()
+        return [Finding(str(source.path), None, f"{len(source):,} images; there is no published set to compare with")]
+
+    def _look_in_root(self) -> ImageSource | None:
+        """What lies in ``root``; ``None`` if faces are to be drawn instead."""
+        if self.wanted_source == "generated":
+            return None
+        try:
+            source = self.find_source()
+        except MissingDataError:
+            if self.wanted_source == "auto":
+                return None
+            raise
+        if self.wanted_source == "official" and not self._name_of(source).startswith("official"):
+            raise DataError(f"data.source=official: {self.root} holds {len(source)} images, not the published set")
+        return source
+
+    def _name_of(self, source: ImageSource) -> str:
+        generated = any((folder / NOTE).exists() for folder in (source.path, *source.path.parents[:2]))
+        return "generated" if generated else self.describe_source(source)
 
     def images(self, indices: Tensor) -> Tensor:
         if self._on_device is not None:
@@ -152,6 +179,7 @@ class ImageFolderDataModule(ImageDataModule):
     """Anybody's images, the largest square in their centre: a folder, a zip archive, or a parquet file or folder."""
 
     name = "images"
+    sources = ("auto", "files", "generated")  # nobody published them
 
     def find_source(self) -> ImageSource:
         return open_source(self.root)

@@ -9,10 +9,16 @@ from typing import Any
 from data_modules.base import DataError, DeviceDataModule
 
 #: name -> where its class is; imported when asked for, since some need libraries that others do not
-DATA_MODULES = {
+SYNTHETIC = {
     "shapes3d": "data_modules.shapes3d:Shapes3DDataModule",
     "dsprites": "data_modules.dsprites:DSpritesDataModule",
 }
+PHOTOGRAPHS = {
+    "celeba": "data_modules.celeba:CelebADataModule",
+    "ffhq": "data_modules.ffhq:FFHQDataModule",
+    "images": "data_modules.images:ImageFolderDataModule",
+}
+DATA_MODULES = SYNTHETIC | PHOTOGRAPHS
 
 
 def build_data(
@@ -23,10 +29,18 @@ def build_data(
     mirror: bool = False,
     source: str = "auto",
     root: str | Path = "data",
+    cache: str | Path | None = None,
+    max_bad: float = 0.001,
 ) -> DeviceDataModule:
-    """Build a data module by name, not set up yet; raises :class:`DataError` for an unknown name or setting."""
+    """Build a data module by name, not set up yet; ``cache`` and ``max_bad`` are for photographs only.
+
+    Raises:
+        DataError: unknown name, or a setting that this data set does not have.
+    """
     if name not in DATA_MODULES:
         raise DataError(f"data.name={name}: must be one of {', '.join(DATA_MODULES)}")
     module, _, cls = DATA_MODULES[name].partition(":")
     settings: dict[str, Any] = {"resolution": resolution, "batch_size": batch_size, "seed": seed, "mirror": mirror}
+    if name in PHOTOGRAPHS:
+        settings |= {"cache": cache, "max_bad": max_bad}
     return getattr(import_module(module), cls)(**settings, source=source, root=root)  # type: ignore[no-any-return]

@@ -26,6 +26,7 @@ class Shapes3DDataModule(SyntheticDataModule):
         ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"), (10, 10, 10, 8, 4, 15)
     )
     official_file = "3dshapes.h5"
+    official_address = "storage.googleapis.com/3d-shapes/3dshapes.h5 (github.com/google-deepmind/3d-shapes)"
     smooth = True
 
     def _read_official(self, path: Path, space: FactorSpace) -> Archive:

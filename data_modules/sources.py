@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_modules.base import DataError
+from data_modules.base import DataError, MissingDataError
 from data_modules.decoding import MAX_FILE_BYTES, BadImage
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
@@ -125,10 +125,11 @@ def open_source(path: Path, key: str = "data.root") -> ImageSource:
         key: the setting to name in errors.
 
     Raises:
-        DataError: nothing is there, or there is no image in it, or the archive is damaged or dangerous.
+        MissingDataError: nothing is there, or a folder without images.
+        DataError: the archive is empty, damaged or dangerous.
     """
     if not path.exists():
-        raise DataError(f"{key}: there is no {path}")
+        raise MissingDataError(f"{key}: there is no {path}")
     if path.is_dir():
         source: ImageSource | None = _open_folder(path) or _open_parquet(path, sorted(path.rglob("*.parquet")))
     elif path.suffix == ".parquet":
@@ -138,7 +139,8 @@ def open_source(path: Path, key: str = "data.root") -> ImageSource:
     else:
         raise DataError(f"{key}: {path} is neither a folder nor a zip archive nor a parquet file")
     if not source:
-        raise DataError(f"{key}: there are no images in {path} (looked for {', '.join(EXTENSIONS)} and *.parquet)")
+        error = MissingDataError if path.is_dir() else DataError  # an empty archive is a broken one
+        raise error(f"{key}: there are no images in {path} (looked for {', '.join(EXTENSIONS)} and *.parquet)")
     return source
 
 

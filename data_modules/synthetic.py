@@ -6,15 +6,15 @@ import hashlib
 from abc import abstractmethod
 from pathlib import Path
 
+import numpy as np
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from data_modules.base import DataError, DeviceDataModule
+from data_modules.base import DeviceDataModule, MissingDataError
 from data_modules.factors import FactorSpace
 from data_modules.official import Archive, OfficialImages, fingerprint, open_official
-
-SOURCES = ("auto", "official", "rendered")
+from data_modules.verification import Finding
 
 
 class SyntheticDataModule(DeviceDataModule):
@@ -30,11 +30,13 @@ class SyntheticDataModule(DeviceDataModule):
         root: folder of the official file.
 
     Raises:
-        DataError: unknown ``source``, or in ``setup`` a missing or bad official file.
+        DataError: unknown ``source``; in ``setup`` or ``preview`` a missing or bad official file.
     """
 
     factor_space: FactorSpace
+    sources = ("auto", "official", "rendered")
     official_file: str  #: name of the published file
+    official_address: str  #: where it can be downloaded
     smooth = False  #: interpolate, not repeat, pixels of official images that are enlarged
 
     def __init__(
@@ -42,9 +44,7 @@ class SyntheticDataModule(DeviceDataModule):
         root: str | Path = "data",
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
-        if source not in SOURCES:
-            raise DataError(f"data.source={source}: must be one of {', '.join(SOURCES)}")
-        self.wanted_source, self.root = source, Path(root)
+        self.wanted_source, self.root = self.require_source(source), Path(root).expanduser()
         self._ready_on: torch.device | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -52,12 +52,9 @@ class SyntheticDataModule(DeviceDataModule):
         super().setup(stage)
         if self._ready_on == self.device:
             return
-        path = self.root / self.official_file
-        found = "official" if path.exists() else "rendered"
-        self.source = found if self.wanted_source == "auto" else self.wanted_source
-        self.num_images = self.factor_space.num_images
+        self.source, self.num_images = self.preview()
         if self.source == "official":
-            array = open_official(path, self._read_official, self.factor_space, self.channels)
+            array = self._open_official()
             self.fingerprint = fingerprint(array)
             self._published = OfficialImages(array, self.resolution, self.device, self.smooth)
         else:
@@ -65,6 +62,28 @@ class SyntheticDataModule(DeviceDataModule):
             rank_zero_info(f"data: {self.name} is rendered at {self.resolution} px, not the official file ({why})")
             self.fingerprint = hashlib.blake2b(self._prepare_rendering().encode(), digest_size=8).hexdigest()
         self._ready_on = self.device
+
+    def preview(self) -> tuple[str, int]:
+        path = self.root / self.official_file
+        found = "official" if path.exists() else "rendered"
+        source = found if self.wanted_source == "auto" else self.wanted_source
+        if source == "official" and not path.is_file():
+            raise MissingDataError(
+                f"data.root: no {path.name} in {path.parent}; download it there from {self.official_address}, "
+                "or set data.source=rendered"
+            )
+        return source, self.factor_space.num_images
+
+    def verify(self) -> list[Finding]:
+        """Opens the published file, which checks that it holds every combination of the factors, in their order."""
+        self.wanted_source = "official"
+        self.preview()
+        array = self._open_official()
+        return [Finding(self.official_file, True, f"{len(array):,} images, every combination of the factors in order")]
+
+    def _open_official(self) -> np.ndarray:
+        path = self.root / self.official_file
+        return open_official(path, self._read_official, self.factor_space, self.channels)
 
     @abstractmethod
     def _read_official(self, path: Path, space: FactorSpace) -> Archive:

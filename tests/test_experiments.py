@@ -2,6 +2,7 @@
 
 import pytest
 
+from data_modules.registry import PHOTOGRAPHS
 from wherewhat_pl.config import EXPERIMENTS, load_config
 from wherewhat_pl.dry_run import describe
 from wherewhat_pl.train import train
@@ -9,20 +10,27 @@ from wherewhat_pl.train import train
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 
+def made_here(name):
+    """The setting that asks for pictures made here, drawn faces or rendered scenes."""
+    return f"data.source={'generated' if load_config(name).data.name in PHOTOGRAPHS else 'rendered'}"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_builds(name):
-    text = describe(load_config(name, ["data.source=rendered", "trainer.accelerator=cpu"]))
+    text = describe(load_config(name, [made_here(name), "trainer.accelerator=cpu"]))
     assert "GFLOP per image" in text
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_quick")])
-def test_every_quick_experiment_trains(name, tmp_path):
+def test_every_quick_experiment_trains(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("data_modules.images.GENERATED_IMAGES", 50)
     few = [
         "trainer.max_kimg=0.064",
         f"run.root={tmp_path}",
         "run.name=smoke",
         "factors.images=256",
-        "data.source=rendered",
+        made_here(name),
+        f"data.cache={tmp_path / 'cache'}",
         "logger.wandb.mode=disabled",
         "trainer.accelerator=cpu",
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wherewhat_pl.networks.critic import FeatureMaps
-from wherewhat_pl.networks.generator import ModuleSpec
+from wherewhat_pl.networks.generator import ModuleSpec, count_latents
+from wherewhat_pl.networks.module_lists import published_modules
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -26,7 +27,7 @@ class ConfigError(Exception):
     """A user's mistake in the settings, as one sentence that names the key and says what to do."""
 
 
-Source = Literal["auto", "official", "rendered"]
+Source = Literal["auto", "files", "official", "rendered", "generated"]
 Loss = Literal["ps", "infogan", "gan"]
 Mask = Literal["rectangles", "softmax", "none"]
 Prior = Literal["normal", "uniform"]
@@ -37,9 +38,13 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 @dataclass
 class DataConfig:
-    name: str = "shapes3d"  # shapes3d | dsprites
-    source: Source = "auto"  # official file if it is under root, else rendered; `official` insists on the file
-    root: str = "data"  # folder of the official files
+    name: str = "shapes3d"  # shapes3d | dsprites | celeba | ffhq | images
+    # auto: what lies in root, else pictures made here, and said so. official: only the complete published set.
+    # files (photographs): what lies in root, or an error. rendered (synthetic sets), generated (faces): made here.
+    source: Source = "auto"
+    root: str = "data"  # folder of the official files, or of the photographs
+    cache: str | None = None  # folder for prepared photographs; null: data/prepared
+    max_bad: float = 0.001  # share of photographs that may be unreadable; they are skipped and listed
     resolution: int = 64  # pixels, a power of two
     mirror: bool = False  # flip training images horizontally with probability 1/2
 
@@ -47,6 +52,7 @@ class DataConfig:
 @dataclass
 class GeneratorConfig:
     modules: list[str] = field(default_factory=list)  # see wherewhat_pl/networks/generator.py
+    latents: int | None = None  # without modules: spread over the published list, made for data.resolution
     feature_maps: FeatureMaps = field(default_factory=lambda: FeatureMaps(base=1024))
     feature_map_scale: int = 6  # modules per stage (published: nf_scale)
 
@@ -94,6 +100,15 @@ class EMAConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """Adaptive augmentation of what D sees, for sets of a few thousand images (see wherewhat_pl/augment.py)."""
+
+    enabled: bool = False
+    target: float = 0.6  # mean sign of D's scores of reals that the probability is steered to
+    speed_kimg: float = 500.0  # images in which the probability can go from 0 to 1
+
+
+@dataclass
 class ModelConfig:
     loss: Loss = "ps"
     mask: Mask = (
@@ -107,6 +122,7 @@ class ModelConfig:
     r1: R1Config = field(default_factory=R1Config)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 @dataclass
@@ -149,7 +165,7 @@ class PicturesConfig:
 
 @dataclass
 class FactorsConfig:
-    """The check, at the end, of which latent explains which factor; only where the factors are known."""
+    """The check, at the end, of which latent explains which factor or attribute; only where these are known."""
 
     images: int = 4096
 
@@ -223,7 +239,7 @@ def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = E
     for layer in [*preset, *layers, given]:
         config = _merge(config, layer)
     config.experiment = Path(experiment).stem
-    return validate(_to_object(config))
+    return validate(_with_modules(_to_object(config)))
 
 
 def saved_config(path: Path) -> ExperimentConfig:
@@ -258,6 +274,20 @@ def module_list(model: ModelConfig) -> list[str]:
     return switched
 
 
+def _with_modules(config: ExperimentConfig) -> ExperimentConfig:
+    """Write out the module list where only ``model.generator.latents`` is given, so that the run's folder holds it."""
+    generator, resolution = config.model.generator, config.data.resolution
+    if generator.latents is None or generator.modules:
+        return config
+    try:
+        modules = published_modules(resolution, generator.latents, generator.feature_maps.at(0))
+    except ValueError as error:
+        raise ConfigError(
+            f"data.resolution={resolution}, model.generator.latents={generator.latents}: {error}"
+        ) from None
+    return replace(config, model=replace(config.model, generator=replace(generator, modules=modules)))
+
+
 def validate(config: ExperimentConfig) -> ExperimentConfig:
     """Check what types cannot say; returns its argument."""
 
@@ -287,6 +317,7 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     intervals: dict[str, float | None] = {
         "model.ps.cascade_kimg": model.ps.cascade_kimg,
         "model.ema.halflife_kimg": model.ema.halflife_kimg,
+        "model.augment.speed_kimg": model.augment.speed_kimg,
         "pictures.interval_kimg": config.pictures.interval_kimg,
         "logger.interval_kimg": config.logger.interval_kimg,
         "checkpoint.interval_kimg": config.checkpoint.interval_kimg,
@@ -295,13 +326,20 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         require(interval is None or interval > 0, f"{name}={interval}: must be above 0")
     require(
         bool(model.generator.modules),
-        "model.generator.modules: is empty; an experiment must list the generator's modules",
+        "model.generator.modules: is empty; list the modules, or set model.generator.latents to have the list made",
     )
+    require(abs(model.augment.target) < 1, f"model.augment.target={model.augment.target}: must be between -1 and 1")
     try:
         specs = [ModuleSpec.parse(text) for text in module_list(model)]
     except ValueError as error:
         raise ConfigError(f"model.generator.modules: {error}") from None
     require(any(spec.num_latents for spec in specs), "model.generator.modules: no module consumes latents")
+    latents, listed = model.generator.latents, count_latents(model.generator.modules)
+    require(
+        latents in (None, listed),
+        f"model.generator.latents={latents}: model.generator.modules has {listed}; "
+        "set latents=null to use that list, or modules=[] to have one made",
+    )
     require(not config.run.name or "/" not in config.run.name, f"run.name={config.run.name}: must not contain '/'")
     return config
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import nn
 
 from wherewhat_pl.config import ExperimentConfig, check_divisible, module_list
@@ -16,14 +17,15 @@ def describe(config: ExperimentConfig) -> str:
     world_size = device_count(config) * config.trainer.num_nodes
     check_divisible(config.trainer.batch_size, world_size)
     data = data_for(config)
-    system = build_system(config, data)
-    data.setup()
+    with torch.device("meta"):  # sizes and costs need no memory
+        system = build_system(config, data)
+    source, num_images = data.preview()
     cost = count_cost(system)
     steps = math.ceil(config.trainer.max_kimg * 1000 / config.trainer.batch_size)
 
     lines = [
         f"experiment  {config.experiment}, model.loss={config.model.loss}, model.mask={config.model.mask}",
-        f"data        {data.name} ({data.source}), {data.num_images:,} images, "
+        f"data        {data.name} ({source}), {num_images:,} images, "
         f"{data.channels} x {data.resolution} x {data.resolution}",
         "",
         *_table(system.generator, module_list(config.model)),

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from data_modules.randomness import seed_for
 from wherewhat_pl import losses
+from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
+from wherewhat_pl.augment import AdaptiveAugment
 from wherewhat_pl.config import ExperimentConfig, module_list, to_dict
 from wherewhat_pl.networks import Critic, Generator
 
@@ -42,6 +44,7 @@ class DisentanglingGAN(pl.LightningModule):
     Attributes:
         generator, discriminator, recognizer: the networks; there is no recognizer with ``model.loss=gan``.
         generator_ema, recognizer_ema: their averages (Q's only if asked for); what pictures and metrics use.
+        augment: what D's images pass through on their way, or None.
         images_seen: the clock.
         num_latents: n.
 
@@ -63,7 +66,8 @@ class DisentanglingGAN(pl.LightningModule):
             )
             if self.generator.resolution != resolution:
                 raise ValueError(
-                    f"data.resolution={resolution}: model.generator.modules draws {self.generator.resolution} px"
+                    f"data.resolution={resolution}: model.generator.modules draws {self.generator.resolution} px; "
+                    "change one of them, or set modules=[] and model.generator.latents to have a list made"
                 )
             self.num_latents = self.generator.num_latents
             self.discriminator = Critic(resolution, channels, 1, model.critic.feature_maps)
@@ -72,6 +76,9 @@ class DisentanglingGAN(pl.LightningModule):
                 if model.loss != "gan"
                 else None
             )
+        self.augment = (
+            AdaptiveAugment(model.augment.target, model.augment.speed_kimg) if model.augment.enabled else None
+        )
         self.generator_ema = _frozen_copy(self.generator)
         self.recognizer_ema = _frozen_copy(self.recognizer) if self.recognizer and model.ema.recognizer else None
         if config.trainer.channels_last:
@@ -125,6 +132,9 @@ class DisentanglingGAN(pl.LightningModule):
         score_loss, r1, real_scores, fake_scores = self._discriminator_losses(reals)
         self._update(discriminator_optimizer, score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
         self._update_averages()
+        batches = self.images_seen // self.config.trainer.batch_size + 1
+        if self.augment is not None and batches % AUGMENT_INTERVAL == 0:
+            self.augment.adjust(self.config.trainer.batch_size, self.trainer.world_size)
 
         has_r1 = torch.full_like(r1, float(self._is_r1_step))
         self._sums += torch.stack(
@@ -146,19 +156,25 @@ class DisentanglingGAN(pl.LightningModule):
             recognition = images.new_zeros(())
             if self.config.model.loss == "infogan":
                 recognition = losses.infogan(latents, self._recognize(images), self.config.model.infogan.norm).mean()
-        scores = self.discriminator(images[:count])  # the adversarial term uses G(z) only
+        scores = self.discriminator(self._augmented(images[:count]))  # the adversarial term uses G(z) only
         return losses.generator_adversarial(scores).mean(), recognition
 
     def _discriminator_losses(self, reals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
         with torch.no_grad():
             fakes = self.generator(self.sample_latents(len(reals)))
-        fake_scores, real_scores = self.discriminator(fakes), self.discriminator(reals)
+        fake_scores = self.discriminator(self._augmented(fakes))
+        real_scores = self.discriminator(self._augmented(reals))
+        if self.augment is not None:
+            self.augment.observe(real_scores)
         loss = losses.discriminator_adversarial(fake_scores, real_scores).mean()
         r1 = loss.new_zeros(())
         if self._is_r1_step:
-            r1 = losses.r1_penalty(self.discriminator.forward, reals).mean()
+            r1 = losses.r1_penalty(lambda images: self.discriminator.forward(self._augmented(images)), reals).mean()
         return loss, r1, real_scores.mean(), fake_scores.mean()
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        return images if self.augment is None else self.augment(images)
 
     def _recognize(self, images: Tensor) -> Tensor:
         assert self.recognizer is not None
@@ -254,14 +270,16 @@ class DisentanglingGAN(pl.LightningModule):
             means["ps_paper_form"] = recognition * 2 / self.num_latents
         elif self.config.model.loss == "infogan":
             means["infogan"] = recognition
+        if self.augment is not None:
+            means["augment_probability"] = float(self.augment.probability)
         return means
 
     def require_finite(self) -> None:
         """Raises :class:`NonFiniteError` naming the loss or the network that holds a NaN or an infinity."""
         self._finite_sums()
         for name, network in self.named_children():
-            finite = torch.stack([parameter.isfinite().all() for parameter in network.parameters()]).all()
-            if not finite:
+            finite = [parameter.isfinite().all() for parameter in network.parameters()]
+            if finite and not torch.stack(finite).all():
                 raise NonFiniteError(f"the weights of {name} are not finite at {self.images_seen:,} images")
 
     def _finite_sums(self) -> list[float]:

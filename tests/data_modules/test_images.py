@@ -145,8 +145,8 @@ def test_generated_faces_never_pass_for_photographs(tmp_path):
     ("options", "message"),
     [
         ({"root": "nowhere"}, "data.root: there is no .*nowhere"),
-        ({"source": "rendered"}, "data.source=rendered: must be one of auto, official, generated"),
-        ({"source": "official"}, "data.source=official: .* holds 20 images, not the published set"),
+        ({"source": "rendered"}, "data.source=rendered: must be one of auto, files, generated for data.name=images"),
+        ({"source": "official"}, "data.source=official: must be one of auto, files, generated for data.name=images"),
         ({"max_bad": 2}, "data.max_bad=2: must be a share"),
     ],
 )

@@ -52,7 +52,7 @@ class MetricsLog(pl.Callback):
         self.append(
             system.images_seen,
             {
-                f"loss/{name}" if not name.endswith("score") else f"discriminator/{name}": value
+                f"loss/{name}" if not name.endswith(("score", "probability")) else f"discriminator/{name}": value
                 for name, value in means.items()
             }
             | {"images_per_s": (system.images_seen - images_then) / max(now - then, 1e-9)},
