@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 EXP    ?= shapes3d_quick
+NAME   ?= celeba
 RUN    ?=
 ARGS   ?=
 
@@ -10,7 +11,7 @@ VENV := .venv
 RUNNER := $(VENV)/bin/python -m wherewhat_pl
 
 .DEFAULT_GOAL := help
-.PHONY: help train bench test test-slow lint clean
+.PHONY: help train data bench test test-slow lint clean
 
 help: ## show this list
 	@echo "make TARGET [EXP=name] [RUN=name] [ARGS=\"key=value ...\"]"
@@ -19,6 +20,9 @@ help: ## show this list
 
 train: $(VENV)/ready ## train, or continue, an experiment: EXP=shapes3d [RUN=name] [ARGS="model.ps.weight=0.1"]
 	$(RUNNER) train exp=$(EXP) $(if $(RUN),run.name=$(RUN)) $(ARGS)
+
+data: $(VENV)/ready ## verify and prepare a data set, or say where to get it: NAME=celeba|ffhq|dsprites|shapes3d
+	$(RUNNER) data name=$(NAME) $(ARGS)
 
 bench: $(VENV)/ready ## measure speed, as ratios from one run
 	$(RUNNER) bench $(ARGS)

@@ -180,9 +180,18 @@ def bench_data(device: torch.device) -> Lines:
         yield f"{name}: {value:,.1f}"
 
 
+def bench_faces(device: torch.device) -> Lines:
+    """photographs: preparing with two processes against one, and the memory map against a DataLoader that decodes"""
+    from data_modules.images_benchmark import benchmark
+
+    for what, numbers in benchmark(num_images=1024).items():
+        yield f"{what}: " + ", ".join(f"{name} {value:,.1f}" for name, value in numbers.items())
+
+
 BENCHMARKS: dict[str, Callable[[torch.device], Lines]] = {
     "constriction": bench_constriction,
     "r1": bench_r1,
     "step": bench_step,
     "data": bench_data,
+    "faces": bench_faces,
 }

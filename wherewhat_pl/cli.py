@@ -13,6 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and exit: 0 done, 1 failed, 2 a mistake in what was asked, 128 + n after signal n."""
     verbs: dict[str, tuple[Callable[[list[str]], int], str]] = {
         "train": (train, "train, or continue, an experiment: exp=NAME [key=value ...]"),
+        "data": (data, "verify and prepare a data set, or say where to get it: name=celeba [root=FOLDER]"),
         "bench": (bench, "measure speed, as ratios from one run: [only=NAME,...]"),
     }
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -65,6 +66,30 @@ def _dry_run_or_train(config: object, overrides: list[str], dry_run: bool) -> in
     from wherewhat_pl.train import train as run_training
 
     return run_training(config, overrides)
+
+
+def data(arguments: list[str]) -> int:
+    """``data name=NAME [root=FOLDER] [resolution=PIXELS] [cache=FOLDER]``; NAME is an experiment's."""
+    name, rest = _take(arguments, "name")
+    settings = []
+    try:
+        if name is None:
+            raise ConfigError("name=NAME is missing, e.g. name=celeba")
+        for text in rest:
+            key = text.partition("=")[0]
+            if key not in ("root", "resolution", "cache"):
+                raise ConfigError(f"'{text}': data takes name=NAME, root=FOLDER, resolution=PIXELS and cache=FOLDER")
+            settings.append(f"data.{text}")
+        config = load_config(name, settings)
+    except ConfigError as error:
+        return _fail(str(error), 2)
+
+    def check() -> int:
+        from wherewhat_pl.data_check import check_data
+
+        return check_data(config)
+
+    return _guarded(check)
 
 
 def bench(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data_modules.base import DeviceDataModule
 from data_modules.randomness import generator_for
+from wherewhat_pl.analysis.attributes import attribute_table, explain_attributes
 from wherewhat_pl.analysis.factors import FactorRow, explain_factors, factor_table
 from wherewhat_pl.system import DisentanglingGAN
 
@@ -20,7 +21,7 @@ def summarize(system: DisentanglingGAN, data: DeviceDataModule) -> tuple[str, di
         data: what it was trained on, set up.
     """
     if data.factor_space is None:
-        return "", {}
+        return _summarize_attributes(system, data)
     images = system.config.factors.images
     rows = explain_system(system, data, images)
     if rows is None:
@@ -31,6 +32,21 @@ def summarize(system: DisentanglingGAN, data: DeviceDataModule) -> tuple[str, di
     numbers = {f"factor/{row.factor}": row.information for row in rows}
     numbers |= {f"factor_latent/{row.factor}": row.latent for row in rows}
     return f"\n{title}\n{factor_table(rows)}\n", numbers
+
+
+def _summarize_attributes(system: DisentanglingGAN, data: DeviceDataModule) -> tuple[str, dict[str, float]]:
+    if system.encoder is None:
+        return "", {}
+    system.to(data.device).eval()
+    images = min(system.config.factors.images, data.num_images)
+    rows = explain_attributes(system.encoder, data, images, system.config.seed)
+    if rows is None:
+        return "", {}
+    title = (
+        f"what each latent goes with, over {images:,} images of {data.name} ({data.source}), as correlation of codes:"
+    )
+    numbers = {f"attribute/{row.latent}/{row.attribute}": row.correlation for row in rows}
+    return f"\n{title}\n{attribute_table(rows)}\n", numbers
 
 
 def explain_system(system: DisentanglingGAN, data: DeviceDataModule, images: int) -> list[FactorRow] | None:

@@ -1,0 +1,96 @@
+"""Which attribute each latent correlates with, where images have attributes (CelebA's 40) but no known factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_modules.base import DeviceDataModule, to_float
+from data_modules.randomness import generator_for
+
+
+@dataclass(frozen=True)
+class AttributeRow:
+    """One latent and the attributes that its code tells most about.
+
+    Attributes:
+        latent: position.
+        attribute: name of the one with the largest absolute correlation.
+        correlation: of the code with it, in [-1, 1].
+        second: the next one.
+        second_correlation: of the code with that one.
+    """
+
+    latent: int
+    attribute: str
+    correlation: float
+    second: str
+    second_correlation: float
+
+
+def point_biserial(codes: Tensor, labels: Tensor) -> Tensor:
+    """Pearson's correlation of real codes with binary labels.
+
+    Args:
+        codes: ``[N, n]``.
+        labels: ``[N, k]`` bool.
+
+    Returns:
+        ``[n, k]`` float64 in [-1, 1]; 0 where a code or a label is constant, which tells nothing.
+    """
+    standardized = []
+    for values in (codes.double(), labels.double()):
+        centred = values - values.mean(0)
+        norm = centred.square().sum(0).sqrt()
+        constant = norm <= 1e-12 * values.abs().amax(0) * len(values) ** 0.5
+        standardized.append(torch.where(constant, 0.0, centred / norm.clamp_min(1e-300)))
+    return standardized[0].T @ standardized[1]
+
+
+@torch.no_grad()
+def explain_attributes(
+    encode: Callable[[Tensor], Tensor],
+    data: DeviceDataModule,
+    images: int = 4096,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> list[AttributeRow] | None:
+    """Correlate every code with every attribute over random images, drawn without replacement.
+
+    Args:
+        encode: images ``[B, C, H, W]`` in [-1, 1] -> codes ``[B, n]``.
+        data: set up; with at least two attributes, if any.
+        images: how many at most.
+        seed: of the choice of images.
+        batch_size: images encoded at once.
+
+    Returns:
+        One row per latent, in order; None if the images have no attributes.
+    """
+    names, labels = data.attribute_names, data.attributes
+    if names is None or labels is None:
+        return None
+    order = torch.randperm(data.num_images, generator=generator_for("cpu", seed, "attributes"))[:images]
+    codes = torch.cat([encode(to_float(data.images(part))).float().cpu() for part in order.split(batch_size)])
+    table = point_biserial(codes, labels[order])
+    rows = []
+    for latent, correlations in enumerate(table):
+        first, second = correlations.abs().topk(2).indices.tolist()
+        rows.append(
+            AttributeRow(latent, names[first], float(correlations[first]), names[second], float(correlations[second]))
+        )
+    return rows
+
+
+def attribute_table(rows: list[AttributeRow]) -> str:
+    """The rows as aligned text, the strongest correlation first."""
+    lines = [f"{'latent':<8}{'attribute':<22}{'correlation':>11}    {'then':<22}{'correlation':>11}"]
+    for row in sorted(rows, key=lambda row: -abs(row.correlation)):
+        lines.append(
+            f"{row.latent:<8}{row.attribute:<22}{row.correlation:>+11.2f}    "
+            f"{row.second:<22}{row.second_correlation:>+11.2f}"
+        )
+    return "\n".join(lines)
