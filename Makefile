@@ -5,13 +5,15 @@ PYTHON ?= python3
 EXP    ?= shapes3d_quick
 NAME   ?= celeba
 RUN    ?=
+RUNS   ?=
+METRICS ?=
 ARGS   ?=
 
 VENV := .venv
 RUNNER := $(VENV)/bin/python -m wherewhat_pl
 
 .DEFAULT_GOAL := help
-.PHONY: help train data bench test test-slow lint clean
+.PHONY: help train data eval select report bench test test-slow lint clean
 
 help: ## show this list
 	@echo "make TARGET [EXP=name] [RUN=name] [ARGS=\"key=value ...\"]"
@@ -23,6 +25,15 @@ train: $(VENV)/ready ## train, or continue, an experiment: EXP=shapes3d [RUN=nam
 
 data: $(VENV)/ready ## verify and prepare a data set, or say where to get it: NAME=celeba|ffhq|dsprites|shapes3d
 	$(RUNNER) data name=$(NAME) $(ARGS)
+
+eval: $(VENV)/ready ## measure a run: RUN=runs/shapes3d/NAME [METRICS=tpl_small,fvm,mig]
+	$(RUNNER) eval "run=$(RUN)" $(if $(METRICS),metrics=$(METRICS)) $(ARGS)
+
+select: $(VENV)/ready ## rank runs by TPL, without labels: RUNS='runs/shapes3d/*'
+	$(RUNNER) select "runs=$(RUNS)" $(ARGS)
+
+report: $(VENV)/ready ## write a run's report.html: RUN=runs/shapes3d/NAME
+	$(RUNNER) report "run=$(RUN)" $(ARGS)
 
 bench: $(VENV)/ready ## measure speed, as ratios from one run
 	$(RUNNER) bench $(ARGS)
@@ -51,4 +62,6 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	fi
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt torch
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt -e ".[dev]"
+	@# a carrier of weights only: its own requirements would bring torchvision
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --no-deps -c $(VENV)/constraints.txt stlpips-pytorch
 	@touch $@
