@@ -1,0 +1,115 @@
+import math
+
+import pytest
+import torch
+
+from wherewhat_pl import losses
+from wherewhat_pl.augment import AdaptiveAugment, translate
+from wherewhat_pl.run import RunDir, load_checkpoint
+from wherewhat_pl.system import DisentanglingGAN
+from wherewhat_pl.train import train
+
+
+def at_probability(value):
+    augment = AdaptiveAugment()
+    augment.probability.fill_(value)
+    return augment
+
+
+def test_at_probability_0_images_come_out_bit_for_bit_as_they_went_in():
+    images = torch.randn(6, 3, 16, 16)
+    assert at_probability(0.0)(images).equal(images)
+
+
+def test_at_probability_1_every_image_changes():
+    images = torch.randn(64, 3, 16, 16)
+    assert (at_probability(1.0)(images) != images).flatten(1).any(1).all()
+
+
+def test_half_the_chosen_images_are_flipped_as_published():
+    augment = at_probability(1.0)
+    chosen = augment._chosen(torch.empty(20000, 1, 1, 1), 0.5)
+    assert chosen.float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_shift_moves_whole_pixels_and_mirrors_the_border():
+    row = torch.arange(5.0).view(1, 1, 1, 5).expand(3, 1, 2, 5)
+    moved = translate(row, torch.zeros(3, dtype=torch.int64), torch.tensor([0, 2, -1]))
+    assert moved[:, 0, 0].tolist() == [[0, 1, 2, 3, 4], [2, 1, 0, 1, 2], [1, 2, 3, 4, 3]]
+    column = row.transpose(2, 3)
+    assert translate(column, torch.tensor([0, 2, -1]), torch.zeros(3, dtype=torch.int64)).equal(moved.transpose(2, 3))
+
+
+def test_second_derivatives_are_those_of_finite_differences():
+    images = torch.randn(2, 1, 4, 4, dtype=torch.float64, requires_grad=True)
+    augment = at_probability(1.0).double()
+
+    def repeatable(images):
+        torch.manual_seed(0)
+        return augment(images).tanh()
+
+    assert torch.autograd.gradcheck(repeatable, (images,))
+    assert torch.autograd.gradgradcheck(repeatable, (images,))
+
+
+def test_r1_reaches_the_discriminator_through_the_augmentation(tiny):
+    critic = DisentanglingGAN(tiny(), 3).discriminator
+    augment = at_probability(1.0)
+    penalty = losses.r1_penalty(lambda images: critic(augment(images)), torch.randn(4, 3, 8, 8)).mean()
+    penalty.backward()
+    assert critic.from_rgb.weight.grad.abs().sum() > 0
+
+
+def test_the_probability_rises_while_the_discriminator_is_sure_and_falls_when_it_is_not():
+    augment = AdaptiveAugment(target=0.6, speed_kimg=1.0)
+    seen = []
+    for scores in [torch.ones(8)] * 3 + [torch.tensor([1.0, -1.0])] * 2:
+        augment.observe(scores)
+        augment.adjust(batch_size=10)  # four batches of 10 images are a 25th of 1000
+        seen.append(augment.probability.item())
+    assert seen == pytest.approx([0.04, 0.08, 0.12, 0.08, 0.04])
+
+
+def test_the_probability_stays_between_0_and_1():
+    augment = AdaptiveAugment(speed_kimg=0.001)
+    for score, expected in ((-1.0, 0.0), (1.0, 1.0), (1.0, 1.0)):
+        augment.observe(torch.full((4, 1), score))
+        augment.adjust(batch_size=4)
+        assert augment.probability == expected
+
+
+def test_it_is_off_by_default_and_then_leaves_no_trace(tiny):
+    system = DisentanglingGAN(tiny(), 3)
+    assert system.augment is None
+    assert not [name for name in system.state_dict() if "augment" in name]
+
+
+def test_only_the_discriminator_sees_augmented_images(tiny, monkeypatch):
+    system = DisentanglingGAN(tiny("model.augment.enabled=true"), 3)
+    seen = {"discriminator": [], "recognizer": []}
+    for name, inputs in seen.items():
+        network = getattr(system, name)
+        network.register_forward_pre_hook(lambda _, given, inputs=inputs: inputs.append(given[0]))
+    monkeypatch.setattr(AdaptiveAugment, "forward", lambda _, images: images * 0 + 0.5)
+    system._generator_losses(4)
+    system._discriminator_losses(torch.zeros(4, 3, 8, 8))
+    assert len(seen["discriminator"]) == 3  # fakes for G; fakes and reals for D; R1 calls forward itself
+    assert all((images == 0.5).all() for images in seen["discriminator"])
+    assert not any((images == 0.5).all() for images in seen["recognizer"])
+
+
+def test_a_continued_run_equals_an_uninterrupted_one_augmentation_included(tiny):
+    """Stopped at 20 images, between two adjustments, then continued to 48."""
+    settings = ("model.augment.enabled=true", "model.augment.speed_kimg=0.1", "model.augment.target=-0.9")
+    whole = tiny(*settings, "run.name=whole", "trainer.max_kimg=0.048")
+    assert train(whole, []) == 0
+    assert train(tiny(*settings, "trainer.max_kimg=0.020"), []) == 0
+    continued = tiny(*settings, "trainer.max_kimg=0.048")
+    assert train(continued, []) == 0
+    one, other = (load_checkpoint(RunDir.of(config).last_checkpoint)["state_dict"] for config in (whole, continued))
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+    assert 0 < one["augment.probability"] <= 1
+    rows = RunDir.of(whole).metrics_file.read_text()
+    assert "discriminator/augment_probability" in rows
+    assert not math.isnan(one["augment.sign_sum"].item())
