@@ -188,10 +188,22 @@ def bench_faces(device: torch.device) -> Lines:
         yield f"{what}: " + ", ".join(f"{name} {value:,.1f}" for name, value in numbers.items())
 
 
+def bench_metrics(device: torch.device) -> Lines:
+    """disentanglement metrics against the same definitions written down with numpy and scikit-learn; on the CPU"""
+    from wherewhat_pl.metrics.benchmark import metrics_benchmark
+
+    for name, numbers in metrics_benchmark().items():
+        yield (
+            f"{name}: {numbers['speedup']:.1f} times as fast ({numbers['straightforward_s']:.3g} s -> "
+            f"{numbers['ours_s']:.3g} s), values differ by {numbers['difference']:.1g}"
+        )
+
+
 BENCHMARKS: dict[str, Callable[[torch.device], Lines]] = {
     "constriction": bench_constriction,
     "r1": bench_r1,
     "step": bench_step,
     "data": bench_data,
     "faces": bench_faces,
+    "metrics": bench_metrics,
 }

@@ -14,6 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verbs: dict[str, tuple[Callable[[list[str]], int], str]] = {
         "train": (train, "train, or continue, an experiment: exp=NAME [key=value ...]"),
         "data": (data, "verify and prepare a data set, or say where to get it: name=celeba [root=FOLDER]"),
+        "eval": (evaluate, "measure a run: run=FOLDER [metrics=tpl_small,fvm,...]"),
+        "select": (select, "rank runs by TPL, without labels: runs='runs/shapes3d/*'"),
+        "report": (report, "write a run's report.html: run=FOLDER"),
         "bench": (bench, "measure speed, as ratios from one run: [only=NAME,...]"),
     }
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -90,6 +93,27 @@ def data(arguments: list[str]) -> int:
         return check_data(config)
 
     return _guarded(check)
+
+
+def evaluate(arguments: list[str]) -> int:
+    """``eval run=FOLDER [metrics=NAME,...] [key=value ...]``."""
+    from wherewhat_pl.analysis import commands
+
+    return _guarded(lambda: commands.run_eval(arguments))
+
+
+def select(arguments: list[str]) -> int:
+    """``select runs=PATTERN,... [tpl=NAME] [out=FOLDER] [key=value ...]``."""
+    from wherewhat_pl.analysis import commands
+
+    return _guarded(lambda: commands.run_select(arguments))
+
+
+def report(arguments: list[str]) -> int:
+    """``report run=FOLDER [compute=false] [key=value ...]``."""
+    from wherewhat_pl.analysis import commands
+
+    return _guarded(lambda: commands.run_report(arguments))
 
 
 def bench(arguments: list[str]) -> int:

@@ -164,6 +164,16 @@ class PicturesConfig:
 
 
 @dataclass
+class EvalConfig:
+    """Metrics during training, of the averaged generator; ``python -m wherewhat_pl eval`` measures them afterwards."""
+
+    interval_kimg: float | None = None  # null: never
+    metrics: list[str] = field(default_factory=lambda: ["tpl_small"])  # names: see docs/evaluation.md
+    distance: str = "stlpips_vgg"  # of TPL; lpips_vgg is the paper's, and fetches its weights on first use
+    threshold: float | None = None  # TPL of an active dimension; null: the preset's
+
+
+@dataclass
 class FactorsConfig:
     """The check, at the end, of which latent explains which factor or attribute; only where these are known."""
 
@@ -198,6 +208,7 @@ class ExperimentConfig:
     run: RunConfig = field(default_factory=RunConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
     factors: FactorsConfig = field(default_factory=FactorsConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
 
@@ -319,6 +330,7 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         "model.ema.halflife_kimg": model.ema.halflife_kimg,
         "model.augment.speed_kimg": model.augment.speed_kimg,
         "pictures.interval_kimg": config.pictures.interval_kimg,
+        "eval.interval_kimg": config.eval.interval_kimg,
         "logger.interval_kimg": config.logger.interval_kimg,
         "checkpoint.interval_kimg": config.checkpoint.interval_kimg,
     }

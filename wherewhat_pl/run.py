@@ -28,7 +28,7 @@ from wherewhat_pl.config import ConfigError, ExperimentConfig, nearest, saved_co
 
 # Settings that may change when a run is continued; all others make it another run.
 CHANGEABLE = re.compile(
-    r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|factors\..*|data\.(root|cache|max_bad)"
+    r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|eval\..*|factors\..*|data\.(root|cache|max_bad)"
 )
 
 

@@ -18,6 +18,7 @@ from data_modules.base import DeviceDataModule
 from data_modules.registry import build_data
 from wherewhat_pl.analysis.summary import summarize
 from wherewhat_pl.callbacks import AtomicCheckpoint, GracefulStop, ImagesProgressBar, MetricsLog, TraversalPictures
+from wherewhat_pl.callbacks.evaluation import Evaluation
 from wherewhat_pl.config import ConfigError, ExperimentConfig, check_divisible
 from wherewhat_pl.run import CheckpointError, RunDir, default_name, find_run, load_checkpoint, provenance
 from wherewhat_pl.system import DisentanglingGAN
@@ -107,6 +108,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     checkpoint = AtomicCheckpoint(run, config.checkpoint)
     stop = GracefulStop(checkpoint)
     pictures = TraversalPictures(run, config.pictures, wandb_run)
+    evaluation = Evaluation(run, config.eval, system, data, wandb_run)
     trainer = pl.Trainer(
         accelerator=config.trainer.accelerator,
         devices=devices,
@@ -126,6 +128,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
             metrics,
             pictures,
             checkpoint,
+            evaluation,
             EndOfTraining(max_images),
             stop,
             ImagesProgressBar(metrics, max_images),

@@ -1,0 +1,70 @@
+"""``eval.jsonl``: one line per metric that was measured, with all that is needed to read the number later."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+Row = dict[str, Any]
+
+#: what makes two measurements the same one
+IDENTITY = ("metric", "images_seen", "seed", "distance", "settings")
+
+
+def read_results(path: Path) -> list[Row]:
+    """All rows of a results file, oldest first; none if there is no file. A line cut short by a kill is skipped."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and "metric" in row:
+            rows.append(row)
+    return rows
+
+
+def append_result(path: Path, row: Row) -> None:
+    """Append one row as one line, after a line break if the last writer was killed within its line."""
+    text = json.dumps(plain(row), allow_nan=False) + "\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                text = "\n" + text
+        file.write(text.encode())
+
+
+def find_result(rows: list[Row], wanted: Row) -> Row | None:
+    """The newest row that measured what ``wanted`` names: equal in every key of :data:`IDENTITY`."""
+    identity = plain({key: wanted.get(key) for key in IDENTITY})
+    return next((row for row in reversed(rows) if all(row.get(key) == identity[key] for key in IDENTITY)), None)
+
+
+def newest_per_metric(rows: list[Row]) -> dict[str, Row]:
+    """For each metric the row of the longest-trained checkpoint, the newest of several."""
+    newest: dict[str, Row] = {}
+    for row in rows:
+        if row["metric"] not in newest or row["images_seen"] >= newest[row["metric"]]["images_seen"]:
+            newest[row["metric"]] = row
+    return newest
+
+
+def plain(value: Any) -> Any:
+    """Tensors, arrays and numpy numbers as lists and numbers; NaN and infinities, which JSON lacks, as None."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
