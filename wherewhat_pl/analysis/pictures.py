@@ -10,6 +10,7 @@ from torch import Tensor
 from wherewhat_pl.analysis.traverse import Traversal
 
 TILE = 64  #: smallest side of a tile in screen pixels
+MAX_TILE = 256  #: largest one; 36 latents of 512 px would be a picture of 100 megapixels
 GAP = 2
 LABEL_WIDTH = 96
 HEADER_HEIGHT = 18
@@ -21,7 +22,8 @@ def traversal_picture(traversal: Traversal) -> Image.Image:
     has_masks = traversal.masks is not None
     columns = traversal.images.shape[1]
     side = traversal.images.shape[-1]
-    tile = side * max(1, -(-TILE // side))
+    tile = min(MAX_TILE, side * max(1, -(-TILE // side)))
+    resampling = Image.Resampling.BOX if tile < side else Image.Resampling.NEAREST
     width = LABEL_WIDTH + (columns + 2 * has_masks) * (tile + GAP) + has_masks * 4 * GAP
     canvas = Image.new("RGB", (width, HEADER_HEIGHT + len(traversal.images) * (tile + GAP)), BACKGROUND)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
@@ -39,7 +41,7 @@ def traversal_picture(traversal: Traversal) -> Image.Image:
             tiles += [(mask * 255).to(torch.uint8)[None].expand(3, -1, -1), mask_over_image(traversal.base_image, mask)]
         for column, pixels in enumerate(tiles):
             image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
-            canvas.paste(image.resize((tile, tile), Image.Resampling.NEAREST), (_left(column, columns, tile), top))
+            canvas.paste(image.resize((tile, tile), resampling), (_left(column, columns, tile), top))
     return canvas
 
 

@@ -17,6 +17,7 @@ from wherewhat_pl.config import PicturesConfig
 from wherewhat_pl.run import RunDir
 from wherewhat_pl.system import DisentanglingGAN
 
+PIXELS_AT_ONCE = 64 * 128**2  # per batch that is drawn: what fits beside a training at 128 px must fit at 512
 CODES_FOR_CHANGE = 4  # base codes over which a latent's change is averaged, beside the one that is drawn
 
 
@@ -28,7 +29,9 @@ def traverse_system(system: DisentanglingGAN, columns: int = 9, seed: int = 0) -
     def draw(latents: torch.Tensor) -> Any:
         return system.generator_ema(latents, return_masks=True)
 
-    return traverse(draw, bases[0], system.generator.masked_latents, columns, change_over=bases[1:])
+    batch_size = min(64, max(1, PIXELS_AT_ONCE // system.generator.resolution**2))
+    masked = system.generator.masked_latents
+    return traverse(draw, bases[0], masked, columns, change_over=bases[1:], batch_size=batch_size)
 
 
 class TraversalPictures(pl.Callback):
