@@ -5,6 +5,7 @@ Convolutions are stored ``[k, k, in, out]`` and dense layers ``[in, out]``, both
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,13 +21,13 @@ Names = Iterator[tuple[str, Tensor]]
 
 
 def networks_from_variables(
-    config: Mapping[str, Any], variables: Mapping[str, np.ndarray]
+    config: Mapping[str, Any] | str, variables: Mapping[str, np.ndarray]
 ) -> tuple[Generator, Critic, Critic]:
     """Build the three networks and fill them with published variables.
 
     Args:
-        config: ``modules`` (the generator's list), ``resolution``, ``channels``, ``nf_scale``, and ``G`` and ``DI``
-            with ``fmap_base``, ``fmap_decay``, ``fmap_min``, ``fmap_max``.
+        config: as JSON text or already read: ``modules`` (the generator's list), ``resolution``, ``channels``,
+            ``nf_scale``, and ``G`` and ``DI`` with ``fmap_base``, ``fmap_decay``, ``fmap_min``, ``fmap_max``.
         variables: arrays under their published names, ``G/...``, ``D/...`` and ``I/...``; a leading ``weight/`` and a
             trailing ``:0`` may be there or not.
 
@@ -36,6 +37,8 @@ def networks_from_variables(
     Raises:
         ValueError: a variable is missing, has another shape, or belongs to no layer.
     """
+    if isinstance(config, str):
+        return networks_from_variables(json.loads(config), variables)
 
     def feature_maps(settings: Mapping[str, Any]) -> FeatureMaps:
         return FeatureMaps(*(settings[f"fmap_{key}"] for key in ("base", "decay", "min", "max")))

@@ -17,10 +17,9 @@ ORACLE = Path(__file__).parents[1] / "oracle"
 def case(request):
     with np.load(ORACLE / f"networks_{request.param}.npz", allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
-    config = json.loads(str(arrays["config"]))
     weights = {key: value for key, value in arrays.items() if key.startswith("weight/")}
     tensors = {key: torch.from_numpy(arrays[key]) for key in arrays if key.startswith(("in/", "out/"))}
-    return networks_from_variables(config, weights), tensors, arrays
+    return networks_from_variables(str(arrays["config"]), weights), tensors, arrays
 
 
 def assert_close(ours, published):
