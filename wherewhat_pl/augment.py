@@ -67,16 +67,18 @@ class AdaptiveAugment(nn.Module):
 
     @torch.no_grad()
     def observe(self, real_scores: Tensor) -> None:
-        """Take in D's scores of one rank's reals, ``[b]`` or ``[b, 1]``."""
-        self.sign_sum += real_scores.sign().sum()
-        self.sign_count += real_scores.numel()
+        """Take in D's scores of this rank's reals, ``[b]`` or ``[b, 1]``; call on all ranks together."""
+        sign_mean = real_scores.detach().sign().float().mean()
+        if dist.is_available() and dist.is_initialized():
+            # At once, not at the next adjustment: the state is the same on all ranks, so any rank's checkpoint will do.
+            dist.all_reduce(sign_mean)
+            sign_mean /= dist.get_world_size()
+        self.sign_sum += sign_mean
+        self.sign_count += 1
 
     @torch.no_grad()
-    def adjust(self, batch_size: int, world_size: int = 1) -> None:
-        """A step of p after ``INTERVAL`` batches; ``batch_size`` is the total one. Call on all ranks together."""
-        if world_size > 1:
-            dist.all_reduce(self.sign_sum)
-            dist.all_reduce(self.sign_count)
+    def adjust(self, batch_size: int) -> None:
+        """A step of p after ``INTERVAL`` batches; ``batch_size`` is the total one."""
         direction = (self.sign_sum / self.sign_count - self.target).sign()
         step = INTERVAL * batch_size / (self.speed_kimg * 1000)
         self.probability.add_(direction * step).clamp_(0, 1)

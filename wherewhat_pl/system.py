@@ -87,12 +87,12 @@ class DisentanglingGAN(pl.LightningModule):
         # Per term, then batches and batches with R1; added up on the device, so that no step waits for the host.
         self.register_buffer("_sums", torch.zeros(len(TERMS) + 2), persistent=False)
 
-    def compile_networks(self) -> None:
+    def compile_networks(self, backend: str = "inductor") -> None:
         """Compile the plain passes; R1 calls ``forward`` itself, since compiled code has no double backward."""
         torch._dynamo.config.optimize_ddp = False
         for network in (self.generator, self.discriminator, self.recognizer):
             if network is not None:
-                network.compile()
+                network.compile(backend=backend)
 
     # ---------------------------------------------------------------- latents
 
@@ -134,7 +134,7 @@ class DisentanglingGAN(pl.LightningModule):
         self._update_averages()
         batches = self.images_seen // self.config.trainer.batch_size + 1
         if self.augment is not None and batches % AUGMENT_INTERVAL == 0:
-            self.augment.adjust(self.config.trainer.batch_size, self.trainer.world_size)
+            self.augment.adjust(self.config.trainer.batch_size)
 
         has_r1 = torch.full_like(r1, float(self._is_r1_step))
         self._sums += torch.stack(
