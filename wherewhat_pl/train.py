@@ -87,6 +87,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     system = build_system(config, data)
     data.setup()
     data.clock = lambda: system.images_seen
+    evaluation = Evaluation(run, config.eval, system, data)  # before anything is written, since it may refuse
     checkpoint_path, images_seen, complaints = run.newest_sound_checkpoint()
     if is_first_process:
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
@@ -103,12 +104,12 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
         system.compile_networks()
 
     wandb_run = start_wandb(config, run, data.source) if is_first_process else None
+    evaluation.wandb_run = wandb_run
     max_images = int(config.trainer.max_kimg * 1000)
     metrics = MetricsLog(run, config.logger.interval_kimg, wandb_run)
     checkpoint = AtomicCheckpoint(run, config.checkpoint)
     stop = GracefulStop(checkpoint)
     pictures = TraversalPictures(run, config.pictures, wandb_run)
-    evaluation = Evaluation(run, config.eval, system, data, wandb_run)
     trainer = pl.Trainer(
         accelerator=config.trainer.accelerator,
         devices=devices,

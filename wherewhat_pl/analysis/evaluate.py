@@ -173,7 +173,8 @@ def measure(name: str, measuring: Measuring) -> Row:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", measures.functional.MetricWarning)
         outcome = metric.measure(measuring)
-    said = [str(w.message) for w in caught if issubclass(w.category, measures.functional.MetricWarning)]
+    # Our own warnings; what libraries say about their fits (convergence, deprecation) is not for this run's readers.
+    said = [str(w.message) for w in caught if w.category in (UserWarning, measures.functional.MetricWarning)]
     row = identity(name, measuring) | {
         "value": outcome.value,
         "values": outcome.values,

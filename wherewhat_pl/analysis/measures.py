@@ -20,12 +20,13 @@ from data_modules.randomness import generator_for
 from wherewhat_pl.analysis.codes import CodeTable, encode_sample
 from wherewhat_pl.analysis.pictures import to_uint8
 from wherewhat_pl.analysis.results import Row
-from wherewhat_pl.config import ConfigError
+from wherewhat_pl.config import ConfigError, suggestion
 from wherewhat_pl.loading import LoadedRun
 from wherewhat_pl.metrics import functional
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 from wherewhat_pl.metrics.tpl import TPL_PRESETS, TPLSettings, traversal_perceptual_length
 
+DISTANCES = ("stlpips_vgg", "lpips_vgg")
 Halves = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
@@ -43,6 +44,8 @@ class EvalSettings:
     batch: int = 1024  # images of 64 x 64 pixels drawn or encoded at once; fewer of larger ones
 
     def __post_init__(self) -> None:
+        if self.distance not in DISTANCES:
+            raise ConfigError(f"distance={self.distance}: no such distance{suggestion(self.distance, DISTANCES)}")
         for name, least in (("train", 1), ("test", 1), ("images", 2), ("samples", 2), ("batch", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}={getattr(self, name)}: must be at least {least}")
@@ -119,10 +122,7 @@ class Measuring:
     @cached_property
     def distance(self) -> PerceptualDistance:
         """The perceptual distance, on the run's device."""
-        try:
-            return PerceptualDistance(self.settings.distance).to(self.loaded.device)
-        except ValueError as error:
-            raise ConfigError(str(error).replace("distance: ", "distance=", 1)) from None
+        return PerceptualDistance(self.settings.distance).to(self.loaded.device)
 
     def latents(self, count: int, purpose: str) -> Tensor:
         """``[count, n]`` from the run's prior, on its device; the same ones for the same seed and purpose."""

@@ -42,6 +42,7 @@ class Evaluation(pl.Callback):
         wandb_run: Any = None,
     ) -> None:
         self.run, self.settings, self.wandb_run = run, settings, wandb_run
+        self.measured_by = EvalSettings(distance=settings.distance, threshold=settings.threshold)
         self.loaded = LoadedRun(run, system.config, system, data)
         if settings.interval_kimg is not None:
             check_metrics(settings.metrics, self.loaded, key="eval.metrics")
@@ -53,9 +54,7 @@ class Evaluation(pl.Callback):
 
     def evaluate(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
         """Measure now, on all processes together."""
-        measuring = Measuring(
-            self.loaded, EvalSettings(distance=self.settings.distance, threshold=self.settings.threshold)
-        )
+        measuring = Measuring(self.loaded, self.measured_by)
         known = read_results(results_file(self.run)) if trainer.is_global_zero else []
         missing = [
             name
