@@ -18,7 +18,8 @@ PHOTOGRAPHS = {
     "ffhq": "data_modules.ffhq:FFHQDataModule",
     "images": "data_modules.images:ImageFolderDataModule",
 }
-DATA_MODULES = SYNTHETIC | PHOTOGRAPHS
+STREAMED = {"stream": "data_modules.streaming:StreamingDataModule"}
+DATA_MODULES = SYNTHETIC | PHOTOGRAPHS | STREAMED
 
 
 def build_data(
@@ -41,6 +42,6 @@ def build_data(
         raise DataError(f"data.name={name}: must be one of {', '.join(DATA_MODULES)}")
     module, _, cls = DATA_MODULES[name].partition(":")
     settings: dict[str, Any] = {"resolution": resolution, "batch_size": batch_size, "seed": seed, "mirror": mirror}
-    if name in PHOTOGRAPHS:
+    if name not in SYNTHETIC:
         settings |= {"cache": cache, "max_bad": max_bad}
     return getattr(import_module(module), cls)(**settings, source=source, root=root)  # type: ignore[no-any-return]

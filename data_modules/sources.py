@@ -129,7 +129,7 @@ def open_source(path: Path, key: str = "data.root") -> ImageSource:
         DataError: the archive is empty, damaged or dangerous.
     """
     if not path.exists():
-        raise MissingDataError(f"{key}: there is no {path}; set it to a folder, a zip archive or a parquet file of images")
+        raise MissingDataError(f"{key}: there is no {path}; set it to a folder, zip or parquet file of images")
     if path.is_dir():
         source: ImageSource | None = _open_folder(path) or _open_parquet(path, sorted(path.rglob("*.parquet")))
     elif path.suffix == ".parquet":

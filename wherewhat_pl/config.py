@@ -38,7 +38,7 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 
 @dataclass
 class DataConfig:
-    name: str = "shapes3d"  # shapes3d | dsprites | celeba | ffhq | images
+    name: str = "shapes3d"  # shapes3d | dsprites | celeba | ffhq | images | stream
     # auto: what lies in root, else pictures made here, and said so. official: only the complete published set.
     # files (photographs): what lies in root, or an error. rendered (synthetic sets), generated (faces): made here.
     source: Source = "auto"

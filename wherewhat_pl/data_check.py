@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from data_modules.images import ImageDataModule
-from data_modules.registry import PHOTOGRAPHS
+from data_modules.registry import SYNTHETIC
 from wherewhat_pl.config import ExperimentConfig
 from wherewhat_pl.train import data_for
 
@@ -23,7 +23,7 @@ def check_data(config: ExperimentConfig) -> int:
         MissingDataError: nothing is there; says what to download and where to put it.
         DataError: what is there cannot be used.
     """
-    is_photographs = config.data.name in PHOTOGRAPHS
+    is_photographs = config.data.name not in SYNTHETIC
     config = replace(config, data=replace(config.data, source="files" if is_photographs else "official"))
     module = data_for(config)
     findings = module.verify()
