@@ -76,7 +76,7 @@ _KINDS = {int: "a whole number", float: "a number", truth: "true or false", str:
 
 def eval_settings(given: dict[str, Any]) -> Any:
     """The settings of measurement among those that were given."""
-    from wherewhat_pl.analysis.measures import EvalSettings
+    from wherewhat_pl.analysis.measuring import EvalSettings
 
     return EvalSettings(**{key: value for key, value in given.items() if key in MEASURE})
 

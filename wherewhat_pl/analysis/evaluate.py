@@ -15,7 +15,8 @@ from typing import Any
 from tqdm import tqdm
 
 from wherewhat_pl.analysis import inception, measures
-from wherewhat_pl.analysis.measures import EvalSettings, Measuring, Outcome, tpl_settings, with_threshold
+from wherewhat_pl.analysis.measures import tpl_settings, with_threshold
+from wherewhat_pl.analysis.measuring import EvalSettings, Measuring, Outcome
 from wherewhat_pl.analysis.results import Row, append_result, find_result, plain, read_results
 from wherewhat_pl.config import ConfigError, suggestion
 from wherewhat_pl.loading import LoadedRun

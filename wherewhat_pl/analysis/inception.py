@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wherewhat_pl.analysis.measures import Measuring, Outcome
+from wherewhat_pl.analysis.measuring import Measuring, Outcome
 from wherewhat_pl.metrics.functional import precision_recall
 
 LIBRARIES = ("torch_fidelity", "torchvision")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -18,13 +19,14 @@ COLORS = ("#2563a6", "#d97706", "#2f855a", "#9b2c5e", "#6b46c1", "#0e7490", "#b4
 def scatter_picture(candidates: Sequence[Candidate], tpl_label: str) -> bytes:
     """TPL against each score, a panel each, coloured by the number of active dimensions; PNG.
 
-    Without any score: TPL against the number of active dimensions.
+    Scores that only one model has are left out; without any score: TPL against the number of active dimensions.
     """
-    metrics = sorted({name for candidate in candidates for name in candidate.scores})
+    counts = Counter(name for candidate in candidates for name in candidate.scores)
+    metrics = sorted(name for name, count in counts.items() if count > 1)
     columns = min(3, max(1, len(metrics)))
     rows = -(-max(1, len(metrics)) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.5), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
     groups = sorted({candidate.num_active for candidate in candidates}, reverse=True)
     color = {active: COLORS[k % len(COLORS)] for k, active in enumerate(groups)}
     for panel, metric in zip(panels, [*metrics] or [""], strict=False):
@@ -54,6 +56,7 @@ def scatter_picture(candidates: Sequence[Candidate], tpl_label: str) -> bytes:
                         color=QUIET,
                     )
         _dress(panel, tpl_label, metric or "active dimensions")
+        panel.tick_params(labelbottom=True)
         panel.margins(0.15)
     for panel in panels[len(metrics) or 1 :]:
         panel.set_visible(False)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from wherewhat_pl.analysis.evaluate import METRICS, check_metrics, evaluate, results_file
-from wherewhat_pl.analysis.measures import EvalSettings
+from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.plots import curves_picture
 from wherewhat_pl.analysis.report_page import page
 from wherewhat_pl.analysis.results import Row, newest_per_metric, read_results

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from wherewhat_pl.analysis.evaluate import METRICS, evaluate, results_file
 from wherewhat_pl.analysis.foreign import OnnxDecoder
-from wherewhat_pl.analysis.measures import EvalSettings, tpl_batch, tpl_outcome, tpl_settings, with_threshold
+from wherewhat_pl.analysis.measures import tpl_batch, tpl_outcome, tpl_settings, with_threshold
+from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.plots import scatter_picture
 from wherewhat_pl.analysis.ranking import Candidate, Correlation, correlations, rank
 from wherewhat_pl.analysis.results import Row, append_result, find_result, plain, read_results
@@ -226,13 +227,13 @@ def table(
         )
     order = "with more active dimensions first" if active is None else f"nearest to {active} active dimensions first"
     lines += ["", f"groups come {order}; models without any are not ranked"]
-    if any(correlation.count >= 3 for groups in found.values() for correlation in groups.values()):
+    if any(correlation.count >= 4 for groups in found.values() for correlation in groups.values()):
         lines += ["", "Spearman correlation of TPL with each score, 95 % interval (TPL is good when low):"]
         lines += [
             f"  {metric:<14}{label:>10}  {correlation}"
             for metric, groups in found.items()
             for label, correlation in groups.items()
-            if correlation.count >= 3
+            if correlation.count >= 4  # three models can only agree, disagree, or nearly so
         ]
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from data_modules.base import DeviceDataModule
 from wherewhat_pl.analysis.evaluate import METRICS, check_metrics, identity, measure, record_result, results_file
-from wherewhat_pl.analysis.measures import EvalSettings, Measuring
+from wherewhat_pl.analysis.measuring import EvalSettings, Measuring
 from wherewhat_pl.analysis.results import find_result, read_results
 from wherewhat_pl.callbacks.clock import is_due
 from wherewhat_pl.config import EvalConfig

@@ -5,7 +5,7 @@ import pytest
 
 from wherewhat_pl.analysis import inception
 from wherewhat_pl.analysis.evaluate import METRICS, evaluate, results_file
-from wherewhat_pl.analysis.measures import EvalSettings
+from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.results import read_results
 from wherewhat_pl.loading import load_run
 

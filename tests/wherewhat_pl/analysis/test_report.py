@@ -1,7 +1,7 @@
 import json
 import re
 
-from wherewhat_pl.analysis.measures import EvalSettings
+from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.report import write_report
 from wherewhat_pl.analysis.report_page import page
 from wherewhat_pl.loading import load_run

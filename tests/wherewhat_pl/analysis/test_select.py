@@ -4,13 +4,14 @@ from itertools import pairwise
 import pytest
 
 from wherewhat_pl.analysis.evaluate import evaluate
-from wherewhat_pl.analysis.measures import EvalSettings
+from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.loading import load_run
 
 
 def test_a_table_a_plot_and_the_correlations_of_trained_runs(runs, command):
-    for name in ("a", "b", "c"):
-        evaluate(load_run(runs / name), ["mig"], EvalSettings(train=200), quiet=True)
+    for name in ("a", "b", "c", "gan"):
+        metrics = ["where"] if name == "gan" else ["where", "mig"]
+        evaluate(load_run(runs / name), metrics, EvalSettings(train=200, samples=4), quiet=True)
     status, out, _ = command("select", f"runs={runs}/*", "device=cpu")
     assert status == 0
     assert "Spearman correlation of TPL with each score" in out
