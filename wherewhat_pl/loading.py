@@ -115,8 +115,9 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None, device: str
     state = load_checkpoint(file)
     config = _settings(run)
     noted: Any = noted_data(run).get("source")
-    if config.data.source == "auto" and noted in get_args(Source):
-        config = replace(config, data=replace(config.data, source=noted))
+    if config.data.source == "auto" and noted:  # "folder", "zip"... are photographs that lay in data.root
+        source: Any = noted if noted in get_args(Source) else "files"
+        config = replace(config, data=replace(config.data, source=source))
     data = data_for(config)
     system = build_system(config, data)
     try:

@@ -99,12 +99,12 @@ def test_only_the_discriminator_sees_augmented_images(tiny, monkeypatch):
 
 
 def test_a_continued_run_equals_an_uninterrupted_one_augmentation_included(tiny):
-    """Stopped at 20 images, between two adjustments, then continued to 48."""
+    """Stopped at 12 images, before the first adjustment but with signs counted, then continued to 24."""
     settings = ("model.augment.enabled=true", "model.augment.speed_kimg=0.1", "model.augment.target=-0.9")
-    whole = tiny(*settings, "run.name=whole", "trainer.max_kimg=0.048")
+    whole = tiny(*settings, "run.name=whole", "trainer.max_kimg=0.024")
     assert train(whole, []) == 0
-    assert train(tiny(*settings, "trainer.max_kimg=0.020"), []) == 0
-    continued = tiny(*settings, "trainer.max_kimg=0.048")
+    assert train(tiny(*settings, "trainer.max_kimg=0.012"), []) == 0
+    continued = tiny(*settings, "trainer.max_kimg=0.024")
     assert train(continued, []) == 0
     one, other = (load_checkpoint(RunDir.of(config).last_checkpoint)["state_dict"] for config in (whole, continued))
     for name, tensor in one.items():
