@@ -1,8 +1,14 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
+from wherewhat_pl.analysis.evaluate import measure
+from wherewhat_pl.analysis.measuring import EvalSettings, Measuring
 from wherewhat_pl.analysis.results import read_results
 from wherewhat_pl.config import ConfigError
+from wherewhat_pl.loading import load_run
 from wherewhat_pl.metrics.tpl import TPL_PRESETS, TPLSettings
 from wherewhat_pl.run import RunDir, load_checkpoint
 from wherewhat_pl.train import train
@@ -11,8 +17,9 @@ EVALUATED = ("eval.interval_kimg=0.016", "eval.metrics=[tpl_small,where]", "trai
 
 
 @pytest.fixture(autouse=True)
-def short_tpl(monkeypatch):
-    monkeypatch.setitem(TPL_PRESETS, "small", TPLSettings(5, 2, 1e-4))
+def short_tpl(request, monkeypatch):
+    if "slow" not in request.keywords:  # other processes do not see it
+        monkeypatch.setitem(TPL_PRESETS, "small", TPLSettings(5, 2, 1e-4))
 
 
 def rows_of(config):
@@ -53,3 +60,20 @@ def test_a_metric_that_cannot_be_measured_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         train(config, [])
     assert not RunDir.of(config).path.exists()
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(tiny_settings, tmp_path):
+    command = [sys.executable, "-m", "wherewhat_pl", "train", "exp=shapes3d_quick", *tiny_settings, *EVALUATED]
+    settings = ["trainer.devices=2", f"run.root={tmp_path}", "run.name=two"]
+    done = subprocess.run([*command, *settings], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "shapes3d_quick" / "two"
+    rows = [row for row in read_results(folder / "eval.jsonl") if row["images_seen"] == 32]
+    assert [row["metric"] for row in rows] == ["tpl_small", "where"]
+    for row in rows:
+        own = measure(row["metric"], Measuring(load_run(folder), EvalSettings()))
+        if row["metric"] == "where":
+            assert own["value"] == pytest.approx(row["value"], rel=1e-4)
+        else:
+            assert own["details"]["mean"] == pytest.approx(row["details"]["mean"], rel=1e-4)
