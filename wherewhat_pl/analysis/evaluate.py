@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {
     "ppl": Metric(inception.ppl, "perceptual path length (LPIPS-VGG), low", ("images",), ("inception",)),
 }
 
-SUPERVISED = tuple(name for name, metric in METRICS.items() if "factors" in metric.needs)
+TPL_METRICS = tuple(name for name in METRICS if name.startswith("tpl_"))  #: the shortest measurement first
 
 
 def check_metrics(names: Sequence[str], loaded: LoadedRun, key: str = "metrics") -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from wherewhat_pl.analysis.evaluate import METRICS, check_metrics, evaluate, results_file
+from wherewhat_pl.analysis.evaluate import METRICS, TPL_METRICS, check_metrics, evaluate, results_file
+from wherewhat_pl.analysis.measures import with_threshold
 from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.plots import curves_picture
 from wherewhat_pl.analysis.report_page import page
@@ -71,7 +72,7 @@ def write_report(loaded: LoadedRun, compute: bool = True, settings: EvalSettings
     if compute:
         evaluate(loaded, [name for name in ("tpl_small", "where", "mig") if _possible(name, loaded)], settings)
     file = loaded.run.path / "report.html"
-    write_atomically(file, page(collect(loaded)).encode())
+    write_atomically(file, page(collect(loaded, settings.threshold if settings else None)).encode())
     return file
 
 
@@ -83,11 +84,13 @@ def _possible(name: str, loaded: LoadedRun) -> bool:
     return True
 
 
-def collect(loaded: LoadedRun) -> Contents:
-    """What the folder of a run has to show."""
+def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
+    """What the folder of a run has to show; ``threshold`` reads TPL with another one than it was measured with."""
     run, config = loaded.run, loaded.config
     newest = newest_per_metric(read_results(results_file(run)))
-    tpl = next((newest[name] for name in ("tpl_huge", "tpl_large", "tpl_small") if name in newest), None)
+    if threshold is not None:
+        newest = {k: with_threshold(row, threshold) if k in TPL_METRICS else row for k, row in newest.items()}
+    tpl = next((newest[name] for name in reversed(TPL_METRICS) if name in newest), None)
     noted = loaded.data_noted()
     facts = [
         ("images seen", f"{loaded.images_seen:,}"),
@@ -107,7 +110,7 @@ def collect(loaded: LoadedRun) -> Contents:
         latents=_latents(tpl, newest.get("where")),
         tpl=tpl,
         matrix=newest.get("mig"),
-        metrics=[row | {"about": METRICS[name].about} for name, row in newest.items() if name in METRICS],
+        metrics=[newest[name] | {"about": metric.about} for name, metric in METRICS.items() if name in newest],
         settings=_settings_text(run.config_file),
     )
 

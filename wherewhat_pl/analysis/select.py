@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from wherewhat_pl.analysis.evaluate import METRICS, evaluate, results_file
+from wherewhat_pl.analysis.evaluate import TPL_METRICS, evaluate, results_file
 from wherewhat_pl.analysis.foreign import OnnxDecoder
 from wherewhat_pl.analysis.measures import tpl_batch, tpl_outcome, tpl_settings, with_threshold
 from wherewhat_pl.analysis.measuring import EvalSettings
@@ -27,8 +27,6 @@ from wherewhat_pl.loading import load_run, torch_device
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 from wherewhat_pl.metrics.tpl import traversal_perceptual_length
 from wherewhat_pl.run import find_run, write_atomically
-
-TPL_METRICS = tuple(name for name in METRICS if name.startswith("tpl_"))
 
 
 def select(

@@ -45,6 +45,12 @@ def test_the_report_warns_of_what_makes_numbers_incomparable(runs):
     assert "Measured on fewer samples than usual: where, mig." in html
 
 
+def test_the_report_counts_active_latents_by_the_threshold_that_is_asked_for(runs, command):
+    for threshold, active in (("0", "3 of 3"), ("100", "0 of 3")):
+        command("report", f"run={runs / 'gan'}", f"threshold={threshold}", "samples=4", "device=cpu")
+        assert f"<b>{active}</b>" in (runs / "gan" / "report.html").read_text()
+
+
 def test_a_run_without_recognizer_has_a_report_without_factors(runs):
     html = write_report(load_run(runs / "gan"), settings=FEW).read_text()
     assert "How far each latent moves the image" in html
