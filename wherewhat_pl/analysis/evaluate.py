@@ -31,7 +31,7 @@ class Metric:
         measure: what gives its outcome.
         about: a few words for tables, with the direction that is better.
         settings: names of the :class:`EvalSettings` it depends on, beside the seed.
-        needs: what a run must have: ``factors``, ``recognizer``, ``masks``, ``images``, ``inception``.
+        needs: what a run must have: ``factors``, ``attributes``, ``recognizer``, ``masks``, ``images``, ``inception``.
         split: whether several processes share the work; otherwise the first one does it.
     """
 
@@ -63,6 +63,12 @@ METRICS: dict[str, Metric] = {
     "modularity": Metric(measures.modularity, "modularity, high", ("train",), _CODES),
     "explicitness": Metric(measures.explicitness, "explicitness, high", _HALVES, _CODES),
     "irs": Metric(measures.irs, "interventional robustness, high", ("train",), _CODES),
+    "separability": Metric(
+        measures.separability,
+        "linear separability of attributes, low",
+        ("train",),
+        ("recognizer", "attributes", "images"),
+    ),
     "where": Metric(measures.where, "lift of mask faithfulness, high", ("samples",), ("masks",)),
     "fd_vgg": Metric(measures.fd_vgg, "Frechet distance on VGG features (not FID), low", ("images",), ("images",)),
     "kd_vgg": Metric(measures.kd_vgg, "kernel distance on VGG features (not KID), low", ("images",), ("images",)),
@@ -208,6 +214,8 @@ def _lacking(metric: Metric, loaded: LoadedRun) -> str:
         return f"needs known factors, and {loaded.data.name} has none; tpl_small, where and fd_vgg need none"
     if "recognizer" in metric.needs and loaded.system.encoder is None:
         return "needs a recognizer, and model.loss=gan trains none; tpl_small, where and fd_vgg need none"
+    if "attributes" in metric.needs and loaded.data.factor_space is not None:
+        return f"needs attributes, as CelebA has, and {loaded.data.name} has factors: mig, dci, explicitness use them"
     if "masks" in metric.needs and not loaded.has_masks:
         return "needs masks, and model.mask=none has none"
     if "inception" in metric.needs and (missing := inception.missing_libraries()):

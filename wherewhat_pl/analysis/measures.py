@@ -12,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data_modules.randomness import generator_for
+from wherewhat_pl.analysis.codes import encode_sample
 from wherewhat_pl.analysis.measuring import EvalSettings, Measuring, Outcome
 from wherewhat_pl.analysis.results import Row
+from wherewhat_pl.config import ConfigError
 from wherewhat_pl.metrics import functional
 from wherewhat_pl.metrics.tpl import TPL_PRESETS, TPLSettings, traversal_perceptual_length
 
@@ -131,6 +134,18 @@ def modularity(m: Measuring) -> Outcome:
 def explicitness(m: Measuring) -> Outcome:
     score = functional.explicitness(*m.halves)
     return Outcome(float(score), {"train": float(score["train"])})
+
+
+def separability(m: Measuring) -> Outcome:
+    data = m.loaded.ready_data()
+    names, attributes = data.attribute_names, data.attributes
+    if names is None or attributes is None:
+        raise ConfigError(f"metrics=separability: needs attributes, and {data.name} ({data.source}) has none")
+    order = torch.randperm(data.num_images, generator=generator_for("cpu", m.settings.seed, "evaluation", "attributes"))
+    indices = order[: m.settings.train]
+    codes = encode_sample(data.images, m.loaded.encode, indices, m.batch, m.progress)
+    score = functional.linear_separability(codes, attributes[indices])
+    return Outcome(float(score), dict(zip(names, map(float, score["conditional_entropy"]), strict=True)))
 
 
 def irs(m: Measuring) -> Outcome:

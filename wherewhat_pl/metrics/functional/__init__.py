@@ -12,6 +12,7 @@ from .mig import mig
 from .modularity import modularity
 from .sampling import encode_grid
 from .sap import sap, sap_continuous
+from .separability import linear_separability
 from .udr import UDRResult, udr
 from .unsupervised import code_dependence
 from .where import (
@@ -41,6 +42,7 @@ __all__ = [
     "frechet_distance",
     "irs",
     "kernel_distance",
+    "linear_separability",
     "mask_area",
     "mask_faithfulness",
     "mask_overlap",
