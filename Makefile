@@ -46,6 +46,7 @@ test-slow: $(VENV)/ready ## the slow ones
 
 lint: $(VENV)/ready ## ruff and mypy over everything
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 clean: ## remove the environment (runs and data stay)

@@ -39,7 +39,9 @@ class H5Dataset(Dataset[Tensor]):
 
 
 def benchmark_batches(
-    batch_size: int = 64, seconds: float = 2.0, device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    seconds: float = 2.0,
+    device: torch.device | str = "cpu",
 ) -> dict[str, float]:
     """Training batches of 3DShapes at 64 px against ``h5py``, ``__getitem__`` and the default collate, on 3,840 images.
 
@@ -89,7 +91,10 @@ def _batches_of(data: Shapes3DDataModule) -> Callable[[], Tensor]:
 
 
 def _images_per_s(
-    next_batch: Callable[[], Tensor], seconds: float, device: torch.device | None = None, warm_up: int = 3,
+    next_batch: Callable[[], Tensor],
+    seconds: float,
+    device: torch.device | None = None,
+    warm_up: int = 3,
 ) -> float:
     for _ in range(warm_up):
         next_batch()

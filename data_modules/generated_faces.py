@@ -33,7 +33,10 @@ CELEBA_ATTRIBUTES = tuple(_ATTRIBUTES.split())
 
 Color = tuple[int, int, int]
 HAIR: dict[str, Color] = {
-    "Black_Hair": (30, 26, 28), "Brown_Hair": (104, 66, 40), "Blond_Hair": (226, 190, 110), "Gray_Hair": (168,) * 3,
+    "Black_Hair": (30, 26, 28),
+    "Brown_Hair": (104, 66, 40),
+    "Blond_Hair": (226, 190, 110),
+    "Gray_Hair": (168,) * 3,
 }
 LIGHT_SKIN, DARK_SKIN = np.array((250, 218, 190)), np.array((96, 60, 40))
 
@@ -66,20 +69,37 @@ class Face:
 
         return cls(
             background=(color(random.uniform(0.1, 0.6), random.uniform(0.4, 1)), color(0.4, random.uniform(0.2, 0.9))),
-            shirt=color(0.7, random.uniform(0.3, 0.9)), skin=random.uniform(), hair=str(random.choice(list(HAIR))),
-            long_hair=bool(random.uniform() < 0.5), bangs=random.uniform(), width=random.uniform(),
-            eye_size=random.uniform(), iris=color(0.6, 0.55), glasses=bool(random.uniform() < 0.2),
-            smile=random.uniform(-1, 1), mouth_open=max(0.0, random.uniform(-1, 1)), turn=random.uniform(-1, 1),
-            tilt=random.uniform(-1, 1), light=random.uniform(-1, 1),
+            shirt=color(0.7, random.uniform(0.3, 0.9)),
+            skin=random.uniform(),
+            hair=str(random.choice(list(HAIR))),
+            long_hair=bool(random.uniform() < 0.5),
+            bangs=random.uniform(),
+            width=random.uniform(),
+            eye_size=random.uniform(),
+            iris=color(0.6, 0.55),
+            glasses=bool(random.uniform() < 0.2),
+            smile=random.uniform(-1, 1),
+            mouth_open=max(0.0, random.uniform(-1, 1)),
+            turn=random.uniform(-1, 1),
+            tilt=random.uniform(-1, 1),
+            light=random.uniform(-1, 1),
         )
 
     def attributes(self) -> set[str]:
         """The CelebA attributes that are true of it."""
         true = {
-            self.hair: True, "Bangs": self.bangs > 0.5, "Chubby": self.width > 0.7, "Eyeglasses": self.glasses,
-            "Mouth_Slightly_Open": self.mouth_open > 0.2, "Narrow_Eyes": self.eye_size < 0.3, "No_Beard": True,
-            "Oval_Face": self.width < 0.4, "Pale_Skin": self.skin < 0.2, "Smiling": self.smile > 0.2,
-            "Straight_Hair": True, "Young": self.hair != "Gray_Hair",
+            self.hair: True,
+            "Bangs": self.bangs > 0.5,
+            "Chubby": self.width > 0.7,
+            "Eyeglasses": self.glasses,
+            "Mouth_Slightly_Open": self.mouth_open > 0.2,
+            "Narrow_Eyes": self.eye_size < 0.3,
+            "No_Beard": True,
+            "Oval_Face": self.width < 0.4,
+            "Pale_Skin": self.skin < 0.2,
+            "Smiling": self.smile > 0.2,
+            "Straight_Hair": True,
+            "Young": self.hair != "Gray_Hair",
         }
         return {name for name, value in true.items() if value}
 
@@ -156,7 +176,11 @@ def draw_face(face: Face, size: tuple[int, int], center: tuple[float, float], he
 
 
 def write_generated_faces(
-    folder: str | Path, count: int, size: int = 128, seed: int = 0, layout: Layout = "images",
+    folder: str | Path,
+    count: int,
+    size: int = 128,
+    seed: int = 0,
+    layout: Layout = "images",
 ) -> None:
     """Draw ``count`` faces into a folder.
 

@@ -54,8 +54,16 @@ class ImageDataModule(DeviceDataModule):
     layout: Layout = "images"  #: in which generated faces are written
 
     def __init__(
-        self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = True, root: str | Path = "data/images",
-        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "files", device_share: float = 0.25,
+        self,
+        resolution: int,
+        batch_size: int,
+        seed: int = 0,
+        mirror: bool = True,
+        root: str | Path = "data/images",
+        cache: str | Path | None = None,
+        max_bad: float = 0.001,
+        source: str = "files",
+        device_share: float = 0.25,
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
         if not 0 <= max_bad <= 1:

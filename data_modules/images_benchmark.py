@@ -51,7 +51,10 @@ def prepare_benchmark(source: ImageSource, repeats: int = 3) -> dict[str, float]
         pairs.append((possible, _prepare_images_per_s(source, 1), _prepare_images_per_s(source, 2)))
     possible, one, two = max(pairs)
     return {
-        "images_per_s_1_process": one, "images_per_s_2_processes": two, "ratio": two / one, "possible_ratio": possible,
+        "images_per_s_1_process": one,
+        "images_per_s_2_processes": two,
+        "ratio": two / one,
+        "possible_ratio": possible,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
 

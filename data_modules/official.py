@@ -68,9 +68,7 @@ def open_official(path: Path, reader: Reader, space: FactorSpace, channels: int)
         DataError: the file is missing, damaged or another one than expected, or its folder cannot take the array.
     """
     if not path.is_file():
-        raise DataError(
-            f"data.root: no {path.name} in {path.parent}; download it there, or set data.source=rendered"
-        )
+        raise DataError(f"data.root: no {path.name} in {path.parent}; download it there, or set data.source=rendered")
     converted = path.with_name(f"{path.name.split('.')[0]}.images.npy")
     shape = (space.num_images, channels, SIDE, SIDE)
     if (array := _current(converted, path, shape)) is not None:
@@ -111,9 +109,7 @@ def _convert(path: Path, reader: Reader, space: FactorSpace, converted: Path, sh
     partial = converted.with_suffix(".partial")  # one name: what a killed process left is overwritten
     try:
         with partial.open("wb") as file, tqdm(total=shape[0], desc=f"converting {path.name}", unit="img") as bar:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-            )
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             for chunk in _checked(archive.chunks, path):
                 file.write(np.ascontiguousarray(chunk).data)
                 bar.update(len(chunk))

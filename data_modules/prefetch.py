@@ -28,8 +28,13 @@ class PrefetchedStream(BatchStream):
     """
 
     def __init__(
-        self, batch_at: Callable[[int], Tensor], clock: Callable[[], int], batch_size: int, device: torch.device,
-        ahead: int = 4, threads: int = 2,
+        self,
+        batch_at: Callable[[int], Tensor],
+        clock: Callable[[], int],
+        batch_size: int,
+        device: torch.device,
+        ahead: int = 4,
+        threads: int = 2,
     ) -> None:
         super().__init__(batch_at, clock, batch_size)
         self.device, self.ahead, self.threads = device, ahead, threads

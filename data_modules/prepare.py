@@ -38,8 +38,14 @@ FORMAT_VERSION = 1
 
 
 def prepare(
-    source: ImageSource, cache: Path, name: str, resolution: int, crop: Crop = CENTER_CROP, max_bad: float = 0.001,
-    processes: int | None = None, progress: bool = True,
+    source: ImageSource,
+    cache: Path,
+    name: str,
+    resolution: int,
+    crop: Crop = CENTER_CROP,
+    max_bad: float = 0.001,
+    processes: int | None = None,
+    progress: bool = True,
 ) -> PreparedImages:
     """Prepare the images, or continue, or wait for the process that does, or find it done.
 
@@ -57,8 +63,14 @@ def prepare(
         DataError: too many unreadable images, too little disk space, or a folder that cannot be written.
     """
     settings = {
-        "version": FORMAT_VERSION, "name": name, "resolution": resolution, "filter": FILTER, "crop": asdict(crop),
-        "chunk": CHUNK, "source_kind": source.kind, "source_fingerprint": source.fingerprint,
+        "version": FORMAT_VERSION,
+        "name": name,
+        "resolution": resolution,
+        "filter": FILTER,
+        "crop": asdict(crop),
+        "chunk": CHUNK,
+        "source_kind": source.kind,
+        "source_fingerprint": source.fingerprint,
     }
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
     folder = cache / f"{name}-{resolution}-{key}"
@@ -239,10 +251,19 @@ class _Job:
         with (self.folder / "images.npy").open("r+b") as file:
             os.fsync(file.fileno())  # the index must never be on the disk before the pixels
         fingerprint = hashlib.blake2b(repr((self.resolution, checksums)).encode(), digest_size=8).hexdigest()
-        self.write_json("index.json", {
-            "fingerprint": fingerprint, **settings, "source": str(self.source.path), "bad": bad, "checksums": checksums,
-            "names": self.source.names, "sizes": [size for record in records for size in record["sizes"]],
-        }, sync=True)
+        self.write_json(
+            "index.json",
+            {
+                "fingerprint": fingerprint,
+                **settings,
+                "source": str(self.source.path),
+                "bad": bad,
+                "checksums": checksums,
+                "names": self.source.names,
+                "sizes": [size for record in records for size in record["sizes"]],
+            },
+            sync=True,
+        )
         shutil.rmtree(self.folder / "chunks", ignore_errors=True)
 
 

@@ -52,8 +52,15 @@ class StreamingDataModule(DeviceDataModule):
     sources = ("auto", "files")
 
     def __init__(
-        self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = True, root: str | Path = "data/stream",
-        cache: str | Path | None = None, max_bad: float = 0.001, source: str = "files",
+        self,
+        resolution: int,
+        batch_size: int,
+        seed: int = 0,
+        mirror: bool = True,
+        root: str | Path = "data/stream",
+        cache: str | Path | None = None,
+        max_bad: float = 0.001,
+        source: str = "files",
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
         self.require_source(source)

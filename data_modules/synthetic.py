@@ -40,7 +40,12 @@ class SyntheticDataModule(DeviceDataModule):
     smooth = False  #: interpolate, not repeat, pixels of official images that are enlarged
 
     def __init__(
-        self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = False, source: str = "auto",
+        self,
+        resolution: int,
+        batch_size: int,
+        seed: int = 0,
+        mirror: bool = False,
+        source: str = "auto",
         root: str | Path = "data",
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)

@@ -58,7 +58,7 @@ def train(arguments: list[str]) -> int:
 
 
 def _dry_run_or_train(config: object, overrides: list[str], dry_run: bool) -> int:
-    from wherewhat_pl.config import ExperimentConfig
+    from wherewhat_pl.settings import ExperimentConfig
 
     assert isinstance(config, ExperimentConfig)
     if dry_run:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from data_modules.images import ImageDataModule
 from data_modules.registry import SYNTHETIC
-from wherewhat_pl.config import ExperimentConfig
+from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.train import data_for
 
 

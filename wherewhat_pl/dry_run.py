@@ -7,8 +7,9 @@ import math
 import torch
 from torch import nn
 
-from wherewhat_pl.config import ExperimentConfig, check_divisible, module_list
+from wherewhat_pl.config import check_divisible, module_list
 from wherewhat_pl.cost import count_cost
+from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.train import build_system, data_for, device_count
 
 

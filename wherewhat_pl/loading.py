@@ -12,9 +12,10 @@ import yaml
 from torch import Tensor
 
 from data_modules.base import DeviceDataModule
-from wherewhat_pl.config import ConfigError, ExperimentConfig, Source, saved_config
+from wherewhat_pl.config import ConfigError, saved_config
 from wherewhat_pl.metrics.functional import match_size
 from wherewhat_pl.run import CheckpointError, RunDir, find_run, load_checkpoint
+from wherewhat_pl.settings import ExperimentConfig, Source
 from wherewhat_pl.system import DisentanglingGAN
 
 

@@ -24,7 +24,8 @@ from typing import Any
 import torch
 import yaml
 
-from wherewhat_pl.config import ConfigError, ExperimentConfig, nearest, saved_config, to_dict
+from wherewhat_pl.config import ConfigError, nearest, saved_config, to_dict
+from wherewhat_pl.settings import ExperimentConfig
 
 # Settings that may change when a run is continued; all others make it another run.
 CHANGEABLE = re.compile(

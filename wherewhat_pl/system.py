@@ -21,8 +21,9 @@ from data_modules.randomness import seed_for
 from wherewhat_pl import losses
 from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
-from wherewhat_pl.config import ExperimentConfig, module_list, to_dict
+from wherewhat_pl.config import module_list, to_dict
 from wherewhat_pl.networks import Critic, Generator
+from wherewhat_pl.settings import ExperimentConfig
 
 UNIFORM_LIMIT = 2.0  #: the uniform prior is U[-2, 2]
 RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)

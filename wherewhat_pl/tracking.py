@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from wherewhat_pl.config import ExperimentConfig, to_dict
+from wherewhat_pl.config import to_dict
 from wherewhat_pl.run import RunDir, write_atomically
+from wherewhat_pl.settings import ExperimentConfig
 
 INIT_TIMEOUT_S = 20
 

@@ -19,8 +19,9 @@ from data_modules.registry import build_data
 from wherewhat_pl.analysis.summary import summarize
 from wherewhat_pl.callbacks import AtomicCheckpoint, GracefulStop, ImagesProgressBar, MetricsLog, TraversalPictures
 from wherewhat_pl.callbacks.evaluation import Evaluation
-from wherewhat_pl.config import ConfigError, ExperimentConfig, check_divisible
+from wherewhat_pl.config import ConfigError, check_divisible
 from wherewhat_pl.run import CheckpointError, RunDir, default_name, find_run, load_checkpoint, provenance
+from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.system import DisentanglingGAN
 from wherewhat_pl.tracking import start_wandb
 

@@ -73,9 +73,7 @@ def cylinder(origins: Vectors, directions: Vectors, radius: float, height: float
 def sphere(origins: Vectors, directions: Vectors, radius: float, center_z: float) -> Hits:
     """A sphere around ``(0, 0, center_z)``."""
     relative = Vectors(origins.x, origins.y, origins.z - center_z)
-    distances = _first_root(
-        directions.dot(directions), relative.dot(directions), relative.dot(relative) - radius**2
-    )
+    distances = _first_root(directions.dot(directions), relative.dot(directions), relative.dot(relative) - radius**2)
     points = relative.plus(directions, _finite(distances))
     return Hits(distances, Vectors(points.x / radius, points.y / radius, points.z / radius))
 

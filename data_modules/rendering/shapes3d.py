@@ -144,7 +144,10 @@ def _solid(scene: Scene, shape: int, scale: float, origins: Vectors, directions:
 
 @lru_cache(maxsize=1)
 def geometry_maps(
-    resolution: int, device: torch.device | str = "cpu", scene: Scene = SCENE, samples: int | None = None,
+    resolution: int,
+    device: torch.device | str = "cpu",
+    scene: Scene = SCENE,
+    samples: int | None = None,
 ) -> Tensor:
     """The four maps of all 480 geometries; the last ones asked for are kept, shared by all who ask: do not modify.
 

@@ -72,9 +72,15 @@ def test_a_resolution_that_is_no_power_of_two_is_refused(resolution):
         Shapes3DDataModule(resolution, 8)
 
 
-@pytest.mark.parametrize(("cls", "resolution"), [
-    (Shapes3DDataModule, 8), (Shapes3DDataModule, 32), (DSpritesDataModule, 8), (DSpritesDataModule, 256),
-])
+@pytest.mark.parametrize(
+    ("cls", "resolution"),
+    [
+        (Shapes3DDataModule, 8),
+        (Shapes3DDataModule, 32),
+        (DSpritesDataModule, 8),
+        (DSpritesDataModule, 256),
+    ],
+)
 def test_every_power_of_two_is_a_resolution(cls, resolution):
     data = cls(resolution, 2, source="rendered")
     data.setup()

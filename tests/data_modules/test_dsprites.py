@@ -27,7 +27,11 @@ def picture(data: DSpritesDataModule, *factors: int) -> torch.Tensor:
 def test_the_factors_are_the_published_ones_in_their_order(data):
     space = data.factor_space
     assert dict(zip(space.names, space.sizes, strict=True)) == {
-        "shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32,
+        "shape": 3,
+        "scale": 6,
+        "orientation": 40,
+        "x": 32,
+        "y": 32,
     }
     assert (data.num_images, data.channels, data.source) == (737_280, 1, "rendered")
     assert space.to_factors(torch.tensor(33)).tolist() == [0, 0, 0, 1, 1]

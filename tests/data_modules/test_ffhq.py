@@ -83,7 +83,12 @@ def as_hugging_face_parquet(official: Path, root: Path) -> Path:
 
 
 LAYOUTS = [
-    as_subfolders, as_flat_folder, as_thumbnails, as_stylegan_zip, as_the_images_folder_itself, as_the_archive_itself,
+    as_subfolders,
+    as_flat_folder,
+    as_thumbnails,
+    as_stylegan_zip,
+    as_the_images_folder_itself,
+    as_the_archive_itself,
     as_hugging_face_parquet,
 ]
 

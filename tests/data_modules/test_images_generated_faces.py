@@ -19,11 +19,21 @@ def draw(face: Face) -> np.ndarray:
 def test_every_property_of_a_face_can_be_seen():
     face = dataclasses.replace(Face.sample(np.random.default_rng(0)), glasses=False, mouth_open=0.0, smile=0.0)
     others = {
-        "background": ((0, 0, 0), (9, 9, 9)), "shirt": (255, 0, 0), "skin": 1 - face.skin,
-        "hair": "Black_Hair" if face.hair != "Black_Hair" else "Blond_Hair", "long_hair": not face.long_hair,
-        "bangs": 1 - face.bangs, "width": (face.width + 0.5) % 1, "eye_size": (face.eye_size + 0.5) % 1,
-        "iris": (255, 0, 255), "glasses": True, "smile": 1.0, "mouth_open": 1.0,
-        "turn": -face.turn, "tilt": -face.tilt, "light": -1.0 if face.light > 0 else 1.0,
+        "background": ((0, 0, 0), (9, 9, 9)),
+        "shirt": (255, 0, 0),
+        "skin": 1 - face.skin,
+        "hair": "Black_Hair" if face.hair != "Black_Hair" else "Blond_Hair",
+        "long_hair": not face.long_hair,
+        "bangs": 1 - face.bangs,
+        "width": (face.width + 0.5) % 1,
+        "eye_size": (face.eye_size + 0.5) % 1,
+        "iris": (255, 0, 255),
+        "glasses": True,
+        "smile": 1.0,
+        "mouth_open": 1.0,
+        "turn": -face.turn,
+        "tilt": -face.tilt,
+        "light": -1.0 if face.light > 0 else 1.0,
     }
     assert set(others) == {field.name for field in dataclasses.fields(Face)}
     for name, value in others.items():

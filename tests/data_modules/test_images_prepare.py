@@ -107,7 +107,8 @@ def test_bad_images_are_skipped_and_listed_up_to_the_limit(photos, tmp_path, cap
     prepared = run(photos, tmp_path / "cache", max_bad=0.05)
     assert set(prepared.bad) == {"17.png", "40.png"}
     assert (prepared.folder / "bad_images.txt").read_text().splitlines() == [
-        "17.png: not an image of a known format", "40.png: too small: 100x1 pixels",
+        "17.png: not an image of a known format",
+        "40.png: too small: 100x1 pixels",
     ]
     assert [row for row in range(60) if row not in prepared.rows()] == [17, 40]
     assert "skipped 2 of 60" in caplog.text

@@ -55,8 +55,10 @@ def write_npz(root: Path, **changes) -> Path:
     space = FewDSprites.factor_space
     classes = np.pad(space.all().numpy(), ((0, 0), (1, 0)))
     arrays = {
-        "metadata": np.array(Trap(), dtype=object), "imgs": pictures(space.num_images, 1)[..., 0],
-        "latents_classes": classes, **changes,
+        "metadata": np.array(Trap(), dtype=object),
+        "imgs": pictures(space.num_images, 1)[..., 0],
+        "latents_classes": classes,
+        **changes,
     }
     path = root / FewDSprites.official_file
     np.savez_compressed(path, allow_pickle=True, **{name: array for name, array in arrays.items() if array is not None})

@@ -33,7 +33,12 @@ def at_16() -> Shapes3DDataModule:
 def test_the_factors_are_the_published_ones_in_their_order(at_16):
     space = at_16.factor_space
     assert dict(zip(space.names, space.sizes, strict=True)) == {
-        "floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15,
+        "floor_hue": 10,
+        "wall_hue": 10,
+        "object_hue": 10,
+        "scale": 8,
+        "shape": 4,
+        "orientation": 15,
     }
     assert (at_16.num_images, at_16.channels, at_16.source) == (480_000, 3, "rendered")
     assert space.to_index(torch.tensor([1, 0, 0, 0, 0, 0])) == 48_000
@@ -144,8 +149,10 @@ def test_normals_have_unit_length_on_every_solid():
     directions = Vectors(*torch.randn(3, 500, generator=torch.Generator().manual_seed(0))).unit()
     origins = vectors((0.0, 0.0, 0.5)).plus(directions, -5.0)
     for hits in (
-        raycast.box(origins, directions, 0.5, 1.0), raycast.cylinder(origins, directions, 0.5, 1.0),
-        raycast.sphere(origins, directions, 0.5, 0.5), raycast.capsule(origins, directions, 0.4, 1.2),
+        raycast.box(origins, directions, 0.5, 1.0),
+        raycast.cylinder(origins, directions, 0.5, 1.0),
+        raycast.sphere(origins, directions, 0.5, 0.5),
+        raycast.capsule(origins, directions, 0.4, 1.2),
     ):
         lengths = hits.normals.dot(hits.normals)[hits.distances < torch.inf]
         assert len(lengths) > 100

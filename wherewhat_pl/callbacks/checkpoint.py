@@ -14,8 +14,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.config import CheckpointConfig
 from wherewhat_pl.run import RunDir
+from wherewhat_pl.settings import CheckpointConfig
 from wherewhat_pl.system import DisentanglingGAN
 
 BATCHES_BETWEEN_TIME_CHECKS = 20  # with several ranks each check is a broadcast

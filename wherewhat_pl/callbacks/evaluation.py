@@ -11,9 +11,9 @@ from wherewhat_pl.analysis.evaluate import METRICS, check_metrics, identity, mea
 from wherewhat_pl.analysis.measuring import EvalSettings, Measuring
 from wherewhat_pl.analysis.results import find_result, read_results
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.config import EvalConfig
 from wherewhat_pl.loading import LoadedRun
 from wherewhat_pl.run import RunDir
+from wherewhat_pl.settings import EvalConfig
 from wherewhat_pl.system import DisentanglingGAN
 
 

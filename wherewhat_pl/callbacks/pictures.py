@@ -13,8 +13,8 @@ from data_modules.randomness import generator_for
 from wherewhat_pl.analysis.pictures import traversal_picture
 from wherewhat_pl.analysis.traverse import Traversal, traverse
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.config import PicturesConfig
 from wherewhat_pl.run import RunDir
+from wherewhat_pl.settings import PicturesConfig
 from wherewhat_pl.system import DisentanglingGAN
 
 PIXELS_AT_ONCE = 64 * 128**2  # per batch that is drawn: what fits beside a training at 128 px must fit at 512

@@ -185,7 +185,10 @@ def _compared(straightforward: Callable[[], float], ours: Callable[[], float], r
     fast, value = _seconds(ours, repeats)
     slow, expected = _seconds(straightforward, 1)
     return {
-        "speedup": slow / fast, "difference": abs(value - expected), "ours_s": fast, "straightforward_s": slow,
+        "speedup": slow / fast,
+        "difference": abs(value - expected),
+        "ours_s": fast,
+        "straightforward_s": slow,
     }
 
 

@@ -68,8 +68,7 @@ class PerceptualDistance(nn.Module):
         self.name = name if dtype == torch.float32 else f"{name}_bf16"
         self.dtype, self.batch, self.min_size, self.blur = dtype, batch, kind.min_size, kind.blur
         self.stages = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
-            for widths in _STAGES
+            nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths)) for widths in _STAGES
         )
         self.shift: Tensor
         self.scale: Tensor
@@ -236,7 +235,8 @@ def _convolutions(weights: dict[str, Tensor], names: list[str]) -> dict[str, Ten
     places = [f"stages.{k}.{j}" for k, widths in enumerate(_STAGES) for j in range(len(widths) - 1)]
     return {
         f"{place}.{part}": weights[f"{name}.{part}"]
-        for place, name in zip(places, names, strict=True) for part in ("weight", "bias")
+        for place, name in zip(places, names, strict=True)
+        for part in ("weight", "bias")
     }
 
 

@@ -44,9 +44,18 @@ class RotationResult:
 
 
 def rotation_distance(
-    generate: Generate, num_latents: int, distance: Distance, pair: tuple[int, int], *, grid: int = 14,
-    bound: float = 4.0, step_degrees: int = 3, seeds: Sequence[int] = (0,), batch: int = 64,
-    device: torch.device | str = "cpu", progress: Callable[[int, int], None] | None = None,
+    generate: Generate,
+    num_latents: int,
+    distance: Distance,
+    pair: tuple[int, int],
+    *,
+    grid: int = 14,
+    bound: float = 4.0,
+    step_degrees: int = 3,
+    seeds: Sequence[int] = (0,),
+    batch: int = 64,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> RotationResult:
     """Accumulated perceptual distance on a rotated grid of two dimensions (Zhu et al. 2021, section 4).
 

@@ -116,9 +116,7 @@ class _OnGrid(Metric):
     indices: list[Tensor]
     score: Callable[..., float]
 
-    def __init__(
-        self, factors: FactorSpace, score_settings: Mapping[str, Any] | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, factors: FactorSpace, score_settings: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """``score_settings`` go to the function, e.g. ``FACTOR_VAE_PRESETS["paper"]``; the others to ``Metric``."""
         super().__init__(**settings)
         self.space, self.score_settings = factors, dict(score_settings or {})

@@ -102,15 +102,26 @@ class TPLResult:
     def as_dict(self) -> dict[str, object]:
         """Plain numbers for a log or a report."""
         return {
-            "distance": self.distance, "mean": self.mean.tolist(), "std": self.std.tolist(), "total": self.total,
-            "per_dimension": self.per_dimension, "num_active": self.num_active, "active": self.active.tolist(),
+            "distance": self.distance,
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+            "total": self.total,
+            "per_dimension": self.per_dimension,
+            "num_active": self.num_active,
+            "active": self.active.tolist(),
             "settings": vars(self.settings),
         }
 
 
 def traversal_perceptual_length(
-    generate: Generate, num_latents: int, distance: Distance, settings: TPLSettings | str = "small", *,
-    base_codes: Tensor | None = None, batch: int = 64, device: torch.device | str = "cpu",
+    generate: Generate,
+    num_latents: int,
+    distance: Distance,
+    settings: TPLSettings | str = "small",
+    *,
+    base_codes: Tensor | None = None,
+    batch: int = 64,
+    device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> TPLResult:
     """TPL of a generator (Zhu et al. 2021, section 3.4).
@@ -168,7 +179,12 @@ def shrink_for_distance(images: Tensor) -> Tensor:
 
 
 def path_lengths(
-    generate: Generate, distance: Distance, latents: Callable[[int, int], Tensor], paths: int, points: int, batch: int,
+    generate: Generate,
+    distance: Distance,
+    latents: Callable[[int, int], Tensor],
+    paths: int,
+    points: int,
+    batch: int,
     progress: Callable[[int, int], None] | None,
 ) -> Tensor:
     """Sum of the distances between neighbours on each of many paths of images.

@@ -60,9 +60,7 @@ def test_streamed_moments_are_those_of_all_features():
         metric.update(part[:, :, None, None], real=True)
     for part in features[1].split(9):
         metric.update(part[:, :, None, None], real=False)
-    expected = F.frechet_distance(
-        features[0].mean(0), features[0].T.cov(), features[1].mean(0), features[1].T.cov()
-    )
+    expected = F.frechet_distance(features[0].mean(0), features[0].T.cov(), features[1].mean(0), features[1].T.cov())
     torch.testing.assert_close(metric.compute(), expected)
     metric.reset()
     with pytest.raises(ValueError, match="two real images"):

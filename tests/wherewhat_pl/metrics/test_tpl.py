@@ -120,14 +120,21 @@ def test_a_real_distance_is_named_and_agrees_with_pairs():
 
 def test_large_images_are_averaged_to_a_side_of_256_to_511():
     assert [shrink_for_distance(torch.zeros(1, 1, s, s)).shape[-1] for s in (64, 256, 511, 512, 1024)] == [
-        64, 256, 511, 256, 256,
+        64,
+        256,
+        511,
+        256,
+        256,
     ]
 
 
 def test_presets_are_the_paper_s():
     rows = {name: (s.points, s.base_codes, s.threshold) for name, s in TPL_PRESETS.items()}
     assert rows == {
-        "small": (25, 10, 0.3), "large": (49, 300, 0.3), "huge": (49, 3000, 0.3), "vae_dsprites": (50, 500, 0.01),
+        "small": (25, 10, 0.3),
+        "large": (49, 300, 0.3),
+        "huge": (49, 3000, 0.3),
+        "vae_dsprites": (50, 500, 0.01),
     }
     with pytest.raises(ValueError, match="'tiny' is not one of the presets small, large"):
         traversal_perceptual_length(linear, 4, AbsoluteDifference(), "tiny")

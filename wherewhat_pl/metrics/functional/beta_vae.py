@@ -18,8 +18,15 @@ _CHUNK_POINTS = 128  # codes of this many points fit a processor's cache
 
 
 def beta_vae_score(
-    encode: Encode | Tensor | ArrayLike, factors: FactorSpace, *, train_points: int = 10_000, test_points: int = 5_000,
-    batch: int = 64, seed: int = 0, encode_batch: int = 1024, takes: Takes = "auto",
+    encode: Encode | Tensor | ArrayLike,
+    factors: FactorSpace,
+    *,
+    train_points: int = 10_000,
+    test_points: int = 5_000,
+    batch: int = 64,
+    seed: int = 0,
+    encode_batch: int = 1024,
+    takes: Takes = "auto",
 ) -> Score:
     """The beta-VAE score (Higgins et al. 2017), point for point as Locatello et al. 2019 draw it.
 

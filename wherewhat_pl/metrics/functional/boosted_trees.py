@@ -41,7 +41,6 @@ class SortedCodes:
     has_ties: bool
 
 
-
 @dataclass(frozen=True)
 class Boosted:
     """What DCI needs of an ensemble: ``importances [n]`` (sum 1, or 0 without any split) and the predicted labels."""
@@ -62,8 +61,13 @@ def sort_codes(codes: NDArray[np.floating]) -> SortedCodes:
 
 
 def boost(
-    train: SortedCodes, labels: NDArray[np.int64], test_codes: NDArray[np.floating], steps: int = 100, depth: int = 3,
-    rate: float = 0.1, random: np.random.RandomState | None = None,
+    train: SortedCodes,
+    labels: NDArray[np.int64],
+    test_codes: NDArray[np.floating],
+    steps: int = 100,
+    depth: int = 3,
+    rate: float = 0.1,
+    random: np.random.RandomState | None = None,
 ) -> Boosted:
     """Train on ``labels`` ``[N]``, predict them and those of ``test_codes`` ``[M, n]``.
 

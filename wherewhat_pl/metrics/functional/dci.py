@@ -16,8 +16,12 @@ Array = NDArray[np.float64]
 
 
 def dci(
-    codes_train: Codes, factors_train: Factors, codes_test: Codes, factors_test: Factors,
-    boosting: Literal["presorted", "sklearn"] = "presorted", seed: int = 0,
+    codes_train: Codes,
+    factors_train: Factors,
+    codes_test: Codes,
+    factors_test: Factors,
+    boosting: Literal["presorted", "sklearn"] = "presorted",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """DCI (Eastwood and Williams 2018) with gradient-boosted trees, as Locatello et al. 2019 compute it.
 

@@ -42,8 +42,11 @@ def explicitness(codes_train: Codes, factors_train: Factors, codes_test: Codes, 
             areas[row, j] = _mean_area(factor, model.predict_proba(codes), model.classes_)
     train_score, test_score = np.nanmean(areas[0]), np.nanmean(areas[1])
     return Score(
-        test_score, train=float(train_score), test=float(test_score),
-        train_per_factor=areas[0], test_per_factor=areas[1],
+        test_score,
+        train=float(train_score),
+        test=float(test_score),
+        train_per_factor=areas[0],
+        test_per_factor=areas[1],
     )
 
 

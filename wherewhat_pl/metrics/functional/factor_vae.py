@@ -24,8 +24,16 @@ _CHUNK_VOTES = 128  # codes of this many votes fit a processor's cache
 
 
 def factor_vae_score(
-    encode: Encode | Tensor | ArrayLike, factors: FactorSpace, *, train_votes: int = 10_000, test_votes: int = 5_000,
-    batch: int = 64, variance_images: int = 10_000, prune_std: float = 0.05, seed: int = 0, encode_batch: int = 1024,
+    encode: Encode | Tensor | ArrayLike,
+    factors: FactorSpace,
+    *,
+    train_votes: int = 10_000,
+    test_votes: int = 5_000,
+    batch: int = 64,
+    variance_images: int = 10_000,
+    prune_std: float = 0.05,
+    seed: int = 0,
+    encode_batch: int = 1024,
     takes: Takes = "auto",
 ) -> Score:
     """FactorVAE score (Kim and Mnih 2018), vote for vote as Locatello et al. 2019 draw it.
@@ -68,8 +76,14 @@ def factor_vae_score(
     if not active.any():
         nothing = np.zeros((factors.num_factors, table.shape[1]), np.int64)
         return Score(
-            0.0, train_accuracy=0.0, eval_accuracy=0.0, variances=variances, active=active, num_active=0,
-            train_votes=nothing, eval_votes=nothing,
+            0.0,
+            train_accuracy=0.0,
+            eval_accuracy=0.0,
+            variances=variances,
+            active=active,
+            num_active=0,
+            train_votes=nothing,
+            eval_votes=nothing,
         )
     votes = _least_varying(table, indices, active, variances)
     train, test = (
@@ -80,8 +94,14 @@ def factor_vae_score(
     codes = np.arange(table.shape[1])
     accuracies = [float(counts[factor_of, codes].sum() / max(1, counts.sum())) for counts in (train, test)]
     return Score(
-        accuracies[1], train_accuracy=accuracies[0], eval_accuracy=accuracies[1], variances=variances, active=active,
-        num_active=int(active.sum()), train_votes=train, eval_votes=test,
+        accuracies[1],
+        train_accuracy=accuracies[0],
+        eval_accuracy=accuracies[1],
+        variances=variances,
+        active=active,
+        num_active=int(active.sum()),
+        train_votes=train,
+        eval_votes=test,
     )
 
 

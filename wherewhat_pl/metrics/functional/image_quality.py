@@ -88,9 +88,9 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, chunk
 
     def covered(reference: Tensor, samples: Tensor) -> Tensor:
         # The nearest "neighbour" of a sample is itself, hence k + 1.
-        radii = torch.cat([
-            torch.cdist(some, reference).kthvalue(neighbours + 1, dim=1).values for some in reference.split(chunk)
-        ])
+        radii = torch.cat(
+            [torch.cdist(some, reference).kthvalue(neighbours + 1, dim=1).values for some in reference.split(chunk)]
+        )
         inside = [(torch.cdist(some, reference) <= radii).any(1) for some in samples.split(chunk)]
         return torch.cat(inside).double().mean()
 

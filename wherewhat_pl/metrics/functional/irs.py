@@ -33,9 +33,7 @@ def irs(codes: Codes, factors: Factors, quantile: float = 0.99, bins: int = 20) 
     if not active.any():
         empty = np.zeros(0)
         matrix = np.zeros((0, factor_array.shape[1]))
-        return Score(
-            0.0, matrix=matrix, per_code=empty, parents=empty.astype(int), max_deviations=empty, active=active
-        )
+        return Score(0.0, matrix=matrix, per_code=empty, parents=empty.astype(int), max_deviations=empty, active=active)
     code_array = code_array[:, active]
     groups = discretize(factor_array.astype(np.float64), bins)
     largest = np.abs(code_array - code_array.mean(axis=0)).max(axis=0)
@@ -50,6 +48,10 @@ def irs(codes: Codes, factors: Factors, quantile: float = 0.99, bins: int = 20) 
     matrix = 1.0 - deviations / largest[:, None]
     per_code = matrix.max(axis=1)
     return Score(
-        np.average(per_code, weights=largest), matrix=matrix, per_code=per_code, parents=matrix.argmax(axis=1),
-        max_deviations=largest, active=active,
+        np.average(per_code, weights=largest),
+        matrix=matrix,
+        per_code=per_code,
+        parents=matrix.argmax(axis=1),
+        max_deviations=largest,
+        active=active,
     )

@@ -140,9 +140,12 @@ def _trust_region_step(gradient: Array, hessian: Array, radius: Array, live: NDA
     for _ in range(8):  # two unknowns: two steps in exact arithmetic
         if not running.any():
             break
-        curved = np.stack([
-            hessian[0] * direction[0] + hessian[1] * direction[1], hessian[1] * direction[0] + hessian[2] * direction[1]
-        ])
+        curved = np.stack(
+            [
+                hessian[0] * direction[0] + hessian[1] * direction[1],
+                hessian[1] * direction[0] + hessian[2] * direction[1],
+            ]
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             inside = squared / (direction * curved).sum(0)
             outside = _norm(step + inside * direction) > radius

@@ -89,7 +89,8 @@ def _follow(words: NDArray[np.uint32], sizes: list[int], lengths: list[int], row
     starts: list[list[int]] = [[] for _ in sizes]
     plan = [
         (own.append, *ranks_of.get(size, (None, None)), position.get(size), length)
-        for own, size, length in zip(starts, sizes, lengths, strict=True) if size > 1
+        for own, size, length in zip(starts, sizes, lengths, strict=True)
+        if size > 1
     ]
     at = finished = 0
     try:
@@ -122,7 +123,10 @@ def _follow(words: NDArray[np.uint32], sizes: list[int], lengths: list[int], row
 
 
 def encode_images(
-    encode: Encode | Tensor | ArrayLike, factors: FactorSpace, indices: list[Indices], batch: int = 1024,
+    encode: Encode | Tensor | ArrayLike,
+    factors: FactorSpace,
+    indices: list[Indices],
+    batch: int = 1024,
     takes: Takes = "auto",
 ) -> tuple[NDArray[np.floating], list[Indices]]:
     """Codes of the images at some indices, each distinct image encoded once.
@@ -164,9 +168,7 @@ def encode_images(
     return np.concatenate(parts), rows
 
 
-def encode_grid(
-    encode: Encode, factors: FactorSpace, batch: int = 1024, takes: Takes = "auto"
-) -> NDArray[np.floating]:
+def encode_grid(encode: Encode, factors: FactorSpace, batch: int = 1024, takes: Takes = "auto") -> NDArray[np.floating]:
     """Codes of every image ``[num_images, n]``: a table that every metric here takes in the place of ``encode``."""
     return encode_images(encode, factors, [np.arange(factors.num_images)], batch, takes)[0]
 

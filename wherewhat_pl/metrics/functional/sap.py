@@ -12,7 +12,11 @@ _CHUNK_SAMPLES = 4_000_000  # sorted samples kept at a time, about 40 bytes each
 
 
 def sap(
-    codes_train: Codes, factors_train: Factors, codes_test: Codes, factors_test: Factors, cost: float = 0.01,
+    codes_train: Codes,
+    factors_train: Factors,
+    codes_test: Codes,
+    factors_test: Factors,
+    cost: float = 0.01,
 ) -> Score:
     """SAP score for discrete factors (Kumar et al. 2018), with the settings of Locatello et al. 2019.
 
@@ -57,7 +61,9 @@ def sap(
         block = range(first, min(first + chunk, train.shape[1]))
         slopes, intercepts = fit(
             [SortedProblems(train[:, i].astype(np.float64), positives, problems) for i in block],
-            cost_positive, cost_negative, tolerance,
+            cost_positive,
+            cost_negative,
+            tolerance,
         )
         for i, slope, intercept in zip(block, slopes, intercepts, strict=True):
             samples = np.stack([test[:, i].astype(np.float64), np.ones(len(test))], axis=1)

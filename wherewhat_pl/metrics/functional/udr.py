@@ -30,7 +30,8 @@ class UDRResult:
 
 
 def udr(
-    codes: Sequence[Codes], informative: Sequence[NDArray[np.bool_]] | None = None,
+    codes: Sequence[Codes],
+    informative: Sequence[NDArray[np.bool_]] | None = None,
     correlation: Literal["lasso", "spearman"] = "lasso",
 ) -> UDRResult:
     """Unsupervised disentanglement ranking (Duan et al. 2020) as disentanglement_lib computes it.

@@ -1,0 +1,214 @@
+"""Every setting of an experiment, with its type, default, unit and reason; ``config.py`` fills them from files.
+
+A field's comment says what it does; intervals and lengths are in thousands of real images (``_kimg``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wherewhat_pl.networks.critic import FeatureMaps
+
+Source = Literal["auto", "files", "official", "rendered", "generated"]
+Loss = Literal["ps", "infogan", "gan"]
+Mask = Literal["rectangles", "softmax", "none"]
+Prior = Literal["normal", "uniform"]
+Precision = Literal["32-true", "bf16-mixed"]
+Resume = Literal["auto", "never"]
+WandbMode = Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass
+class DataConfig:
+    name: str = "shapes3d"  # shapes3d | dsprites | celeba | ffhq | images | stream
+    # auto: what lies in root, else pictures made here, and said so. official: only the complete published set.
+    # files (photographs): what lies in root, or an error. rendered (synthetic sets), generated (faces): made here.
+    source: Source = "auto"
+    root: str = "data"  # folder of the official files, or of the photographs
+    cache: str | None = None  # folder for prepared photographs; null: data/prepared
+    max_bad: float = 0.001  # share of photographs that may be unreadable; they are skipped and listed
+    resolution: int = 64  # pixels, a power of two
+    mirror: bool = False  # flip training images horizontally with probability 1/2
+
+
+@dataclass
+class GeneratorConfig:
+    modules: list[str] = field(default_factory=list)  # see wherewhat_pl/networks/generator.py
+    latents: int | None = None  # without modules: spread over the published list, made for data.resolution
+    feature_maps: FeatureMaps = field(default_factory=lambda: FeatureMaps(base=1024))
+    feature_map_scale: int = 6  # modules per stage (published: nf_scale)
+
+
+@dataclass
+class CriticConfig:
+    feature_maps: FeatureMaps = field(default_factory=lambda: FeatureMaps(base=2048))
+
+
+@dataclass
+class PerceptualSimplicityConfig:
+    weight: float = 1.0  # lambda of the published code; the paper's lambda is n / 2 times it
+    epsilon: float = 3.0  # size of the perturbation
+    random_epsilon: bool = False  # epsilon * N(0, 2^2) per sample (the published setting) instead of epsilon
+    cascade_kimg: float | None = None  # perturb one dimension for the whole batch, the next one after so many kimg
+
+
+@dataclass
+class InfoGANConfig:
+    weight: float = 1.0
+    norm: float = 2.0  # p of ||z - Q(G(z))||_p
+
+
+@dataclass
+class R1Config:
+    gamma: float = 100.0  # must be tuned per resolution
+    interval: int = 16  # batches between two penalties, each multiplied by it (lazy regularization)
+
+
+@dataclass
+class OptimizerConfig:
+    learning_rate: float = 0.002
+    beta1: float = 0.0
+    beta2: float = 0.99
+    eps: float = 1.0e-8
+    generator_interval: int | None = (
+        None  # 4 in the published code: G's rate and betas corrected as if its loss were lazy
+    )
+
+
+@dataclass
+class EMAConfig:
+    halflife_kimg: float = 10.0
+    recognizer: bool = False  # average Q too
+
+
+@dataclass
+class AugmentConfig:
+    """Adaptive augmentation of what D sees, for sets of a few thousand images (see wherewhat_pl/augment.py)."""
+
+    enabled: bool = False
+    target: float = 0.6  # mean sign of D's scores of reals that the probability is steered to
+    speed_kimg: float = 500.0  # images in which the probability can go from 0 to 1
+
+
+@dataclass
+class ModelConfig:
+    loss: Loss = "ps"
+    mask: Mask = (
+        "rectangles"  # what the modules C_spgroup-s-m of the list become: themselves, C_spgroup_sm-m, C_global-m
+    )
+    prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
+    ps: PerceptualSimplicityConfig = field(default_factory=PerceptualSimplicityConfig)
+    infogan: InfoGANConfig = field(default_factory=InfoGANConfig)
+    r1: R1Config = field(default_factory=R1Config)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    ema: EMAConfig = field(default_factory=EMAConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass
+class TrainerConfig:
+    max_kimg: float = 25000.0  # length of the training, in thousands of real images
+    batch_size: int = 32  # total over all devices
+    accelerator: str = "auto"  # auto | cpu | gpu
+    devices: int | None = None  # per node; null: every GPU there is, or one CPU process
+    num_nodes: int = 1
+    precision: Precision = "32-true"
+    channels_last: bool = True
+    compile: bool = (
+        False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
+    )
+    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
+    deterministic: bool = True  # cuDNN too
+
+
+@dataclass
+class RunConfig:
+    root: str = "runs"
+    name: str | None = None  # null: made from the seed and the settings given on the command line
+    resume: Resume = "auto"  # auto continues a run of that name; never refuses
+    init_from: str | None = None  # a run folder or checkpoint whose weights to start from
+
+
+@dataclass
+class CheckpointConfig:
+    interval_kimg: float = 100.0
+    interval_minutes: float = 10.0  # whichever comes first
+    keep: int = 2  # the newest ones; at least 2, so that a damaged `last` has one before it
+
+
+@dataclass
+class PicturesConfig:
+    interval_kimg: float = 100.0
+    columns: int = 9  # values from -2 to 2 along each latent
+    at_start: bool = True  # draw one before the first step
+
+
+@dataclass
+class EvalConfig:
+    """Metrics during training, of the averaged generator; ``python -m wherewhat_pl eval`` measures them afterwards."""
+
+    interval_kimg: float | None = None  # null: never
+    metrics: list[str] = field(default_factory=lambda: ["tpl_small"])  # names: see docs/evaluation.md
+    distance: str = "stlpips_vgg"  # of TPL; lpips_vgg is the paper's, and fetches its weights on first use
+    threshold: float | None = None  # TPL of an active dimension; null: the preset's
+
+
+@dataclass
+class FactorsConfig:
+    """The check, at the end, of which latent explains which factor or attribute; only where these are known."""
+
+    images: int = 4096
+
+
+@dataclass
+class WandbConfig:
+    mode: WandbMode = "auto"  # auto: online only if a key is configured, else offline
+    project: str = "wherewhat"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class LoggerConfig:
+    interval_kimg: float = 1.0  # between two rows of metrics.jsonl
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+
+
+@dataclass
+class ExperimentConfig:
+    """Everything a run is made from; saved, resolved, as its ``config.yaml``."""
+
+    experiment: str = "unnamed"  # name of the file it came from
+    reference: bool = False  # the published numbers with their quirks (see REFERENCE)
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    factors: FactorsConfig = field(default_factory=FactorsConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+
+
+# The published code's numbers (CelebA), its quirks included; `reference: true` puts them under the experiment's own.
+REFERENCE: dict[str, Any] = {
+    "model": {
+        "prior": "normal",
+        "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True},
+        "r1": {"gamma": 100.0, "interval": 16},
+        "optimizer": {"learning_rate": 0.002, "beta1": 0.0, "beta2": 0.99, "eps": 1.0e-8, "generator_interval": 4},
+        "ema": {"halflife_kimg": 10.0, "recognizer": False},
+        "generator": {
+            "feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512},
+            "feature_map_scale": 6,
+        },
+        "critic": {"feature_maps": {"base": 2048, "decay": 1.0, "min": 64, "max": 512}},
+    },
+    "trainer": {"batch_size": 8, "max_kimg": 25000.0},
+}
