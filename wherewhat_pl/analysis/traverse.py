@@ -22,7 +22,7 @@ class Traversal:
         base_image: ``[C, H, W]``, of the base code itself.
         masks: ``[n, H, W]`` in [0, 1], the masks at the base code, brought to the images' resolution; zero rows
             for latents that act without a mask (``C_global``). None if no latent has a mask.
-        change: ``[n]``, mean absolute change per pixel from one column to the next, times the number of steps.
+        change: ``[n]``, mean absolute change per pixel from the lowest value to the middle one and on to the highest.
     """
 
     values: Tensor
@@ -63,26 +63,28 @@ def traverse(
     """
     num_latents = base.shape[0]
     values = torch.linspace(-limit, limit, columns, device=base.device)
-    bases = base[None] if change_over is None else torch.cat([base[None], change_over])
 
-    def along_all(code: Tensor) -> Tensor:
-        latents = code.repeat(num_latents, columns, 1)
+    def along_all(code: Tensor, values: Tensor) -> Tensor:
+        latents = code.repeat(num_latents, len(values), 1)
         index = torch.arange(num_latents, device=base.device)
         latents[index, :, index] = values
         parts = latents.flatten(0, 1).split(batch_size)
-        return torch.cat([draw(part)[0].float() for part in parts]).unflatten(0, (num_latents, columns))
+        return torch.cat([draw(part)[0].float() for part in parts]).unflatten(0, (num_latents, len(values)))
 
-    images = along_all(base)
-    changes = [_change(images if k == 0 else along_all(code)) for k, code in enumerate(bases)]
+    images = along_all(base, values)
+    others = [] if change_over is None else list(change_over)
+    ends_and_middle = [0, columns // 2, columns - 1]  # as many images as tell a circle of hues from no change
+    changes = [images[:, ends_and_middle], *(along_all(code, values[ends_and_middle]) for code in others)]
     base_images, mask_list = draw(base[None])
     masks = None
     if mask_list:
         size = images.shape[-2:]
         masks = torch.zeros(num_latents, *size, device=base.device)
         masks[masked_latents] = torch.cat([F.interpolate(mask.float(), size=size) for mask in mask_list], dim=1)[0]
-    return Traversal(values, images, base_images[0].float(), masks, torch.stack(changes).mean(0))
+    change = torch.stack([_path_length(each) for each in changes]).mean(0)
+    return Traversal(values, images, base_images[0].float(), masks, change)
 
 
-def _change(images: Tensor) -> Tensor:
+def _path_length(images: Tensor) -> Tensor:
     """``[n, columns, C, H, W] -> [n]``."""
     return images.diff(dim=1).abs().mean(dim=(2, 3, 4)).sum(1)
