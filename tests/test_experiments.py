@@ -15,7 +15,12 @@ def made_here(name):
     return f"data.source={'generated' if load_config(name).data.name in PHOTOGRAPHS else 'rendered'}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+LARGE = ("ffhq", "ffhq_256", "ffhq_128", "images")  # several seconds each; celeba stands for them among the fast tests
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NAMES]
+)
 def test_every_experiment_builds(name):
     text = describe(load_config(name, [made_here(name), "trainer.accelerator=cpu"]))
     assert "GFLOP per image" in text

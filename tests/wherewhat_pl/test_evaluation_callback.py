@@ -32,6 +32,7 @@ def test_metrics_are_measured_every_so_many_images(tiny):
     assert rows_of(config) == [(16, "tpl_small"), (16, "where"), (32, "tpl_small"), (32, "where")]
 
 
+@pytest.mark.slow
 def test_measuring_does_not_change_the_training(tiny):
     plain, measured = tiny("trainer.max_kimg=0.032"), tiny(*EVALUATED, "run.name=measured")
     assert train(plain, []) == train(measured, []) == 0
@@ -39,6 +40,7 @@ def test_measuring_does_not_change_the_training(tiny):
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
+@pytest.mark.slow
 def test_what_a_continued_run_has_measured_is_not_measured_again(tiny):
     assert train(tiny(*EVALUATED[:2], "trainer.max_kimg=0.02"), []) == 0
     config = tiny(*EVALUATED)

@@ -91,7 +91,7 @@ def test_other_settings_make_another_run(tiny):
     run.prepare(config, note)
     run.prepare(tiny("trainer.max_kimg=7", "pictures.columns=5"), note)  # those may change
     with pytest.raises(
-        ConfigError, match=r"^model.ps.weight=0.5: the run in .* was made with model.ps.weight=0.02; choose"
+        ConfigError, match=r"^model.ps.weight=0.5: the run in .* was made with model.ps.weight=0.1; choose"
     ):
         run.prepare(tiny("model.ps.weight=0.5"), note)
     with pytest.raises(ConfigError, match=r"official.*trained on shapes3d \(rendered"):

@@ -7,12 +7,16 @@ from wherewhat_pl.analysis import inception
 from wherewhat_pl.analysis.evaluate import METRICS, evaluate, results_file
 from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.results import read_results
+from wherewhat_pl.cli import main
 from wherewhat_pl.loading import load_run
 
 FEW = EvalSettings(train=200, test=100, images=24, samples=4)
 FEW_WORDS = ("train=200", "test=100", "images=24", "samples=4", "device=cpu")
-EVERYWHERE = [name for name, metric in METRICS.items() if "inception" not in metric.needs and "large" not in name]
-EVERYWHERE.remove("tpl_huge")
+EVERYWHERE = [
+    name
+    for name, metric in METRICS.items()
+    if not {"inception", "attributes"} & set(metric.needs) and name not in ("tpl_large", "tpl_huge")
+]
 
 
 def results(folder):
@@ -73,6 +77,7 @@ def test_a_line_cut_short_by_a_kill_costs_that_line_only(runs):
     assert read_results(file)[1]["value"] == json.loads(text.splitlines()[1])["value"]
 
 
+@pytest.mark.slow
 def test_a_metric_does_not_depend_on_which_others_were_asked_for(runs):
     alone = evaluate(load_run(runs / "a"), ["beta_vae"], FEW, force=True, quiet=True)["beta_vae"]
     among = evaluate(load_run(runs / "a"), ["mig", "fvm", "beta_vae"], FEW, force=True, quiet=True)["beta_vae"]
@@ -155,3 +160,12 @@ def test_a_metric_on_inception_names_the_extra_where_it_is_missing(runs, command
     assert status == 2
     assert f"metrics={name}: needs the optional extra [fid]" in said
     assert said.count("\n") == 1
+
+
+def test_attributes_are_asked_for_in_one_line_where_there_are_none(runs, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["eval", f"run={runs / 'a'}", "metrics=separability"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "metrics=separability: needs attributes, as CelebA has" in said

@@ -1,6 +1,8 @@
 import json
 import re
 
+import pytest
+
 from wherewhat_pl.analysis.measuring import EvalSettings
 from wherewhat_pl.analysis.report import write_report
 from wherewhat_pl.analysis.report_page import page
@@ -45,6 +47,7 @@ def test_the_report_warns_of_what_makes_numbers_incomparable(runs):
     assert "Measured on fewer samples than usual: where, mig." in html
 
 
+@pytest.mark.slow
 def test_the_report_counts_active_latents_by_the_threshold_that_is_asked_for(runs, command):
     for threshold, active in (("0", "3 of 3"), ("100", "0 of 3")):
         command("report", f"run={runs / 'gan'}", f"threshold={threshold}", "samples=4", "device=cpu")

@@ -37,6 +37,7 @@ def test_a_collapsed_generator_has_no_rank(runs, command, collapse):
     assert "collapsed" in out
 
 
+@pytest.mark.slow
 def test_nothing_is_first_where_all_have_collapsed_and_the_threshold_is_named(runs, command):
     status, out, said = command("select", f"runs={runs}/*", "device=cpu", "threshold=100")
     assert status == 0
