@@ -98,6 +98,7 @@ def test_only_the_discriminator_sees_augmented_images(tiny, monkeypatch):
     assert not any((images == 0.5).all() for images in seen["recognizer"])
 
 
+@pytest.mark.slow
 def test_a_continued_run_equals_an_uninterrupted_one_augmentation_included(tiny):
     """Stopped at 12 images, before the first adjustment but with signs counted, then continued to 24."""
     settings = ("model.augment.enabled=true", "model.augment.speed_kimg=0.1", "model.augment.target=-0.9")

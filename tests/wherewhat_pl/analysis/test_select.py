@@ -45,6 +45,7 @@ def test_nothing_is_first_where_all_have_collapsed_and_the_threshold_is_named(ru
     assert "   1  " not in out
 
 
+@pytest.mark.slow
 def test_a_run_still_without_a_checkpoint_is_left_out_and_said(runs, command):
     for file in (runs / "c" / "checkpoints").iterdir():
         file.unlink()
