@@ -19,6 +19,7 @@ COLORS = ("#2563a6", "#d97706", "#2f855a", "#9b2c5e", "#6b46c1", "#0e7490", "#b4
 def scatter_picture(candidates: Sequence[Candidate], tpl_label: str) -> bytes:
     """TPL against each score, a panel each, coloured by the number of active dimensions; PNG.
 
+    Models carry their position among ``candidates``, which is their rank if these are ranked: names would overlap.
     Scores that only one model has are left out; without any score: TPL against the number of active dimensions.
     """
     counts = Counter(name for candidate in candidates for name in candidate.scores)
@@ -45,23 +46,24 @@ def scatter_picture(candidates: Sequence[Candidate], tpl_label: str) -> bytes:
                 linewidths=0.8,
                 marker="o" if active else "X",
             )
-            if len(candidates) <= 12:
-                for candidate, height in zip(members, heights, strict=True):
-                    panel.annotate(
-                        candidate.name,
-                        (candidate.total, height),
-                        xytext=(4, 4),
-                        textcoords="offset points",
-                        fontsize=7,
-                        color=QUIET,
-                    )
+            for candidate, height in zip(members, heights, strict=True):
+                panel.annotate(
+                    str(1 + candidates.index(candidate)),
+                    (candidate.total, height),
+                    xytext=(5, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=QUIET,
+                )
         _dress(panel, tpl_label, metric or "active dimensions")
         panel.tick_params(labelbottom=True)
         panel.margins(0.15)
     for panel in panels[len(metrics) or 1 :]:
         panel.set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=min(len(labels), 3 * columns), frameon=False, fontsize=9
+    )
     return _png(figure)
 
 
