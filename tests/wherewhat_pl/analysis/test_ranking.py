@@ -59,6 +59,13 @@ def test_too_few_models_have_no_interval_or_no_correlation():
     assert "undefined" in str(spearman([], []))
 
 
+def test_a_few_models_in_perfect_order_are_no_certainty():
+    four, forty = ([float(k) for k in range(count)] for count in (4, 40))
+    assert spearman(four, four).value == pytest.approx(1)
+    assert spearman(four, four).low < 0
+    assert spearman(forty, forty).low > 0.99
+
+
 def test_correlations_are_within_groups_and_leave_collapsed_models_out():
     models = [model(str(k), 6, k, mig=1 - k / 10) for k in range(5)] + [
         model("x", 7, 1, mig=0.3),
