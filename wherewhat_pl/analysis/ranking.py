@@ -90,8 +90,8 @@ def spearman(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -
     if count < 4:
         return Correlation(value, math.nan, math.nan, count)
     width = float(norm.ppf(0.5 + confidence / 2)) * math.sqrt((1 + value**2 / 2) / (count - 3))
-    # Fisher's transformation of 1 is infinite, and would call four ordered models a certainty: a perfect order counts as
-    # half a step below, a step being the least by which Spearman's correlation of so many ranks can change.
+    # Fisher's transformation of 1 is infinite and would call four ordered models a certainty. A perfect order counts
+    # as half a step below 1, a step being the least by which the correlation of so many ranks can change.
     limit = 1 - 6 / (count * (count**2 - 1))
     centre = math.atanh(max(-limit, min(limit, value)))
     return Correlation(value, math.tanh(centre - width), math.tanh(centre + width), count)
