@@ -47,22 +47,8 @@ class CelebADataModule(ImageDataModule):
     name = "celeba"
     crop = CROP
     layout: Layout = "celeba"
-
-    def __init__(
-        self,
-        resolution: int,
-        batch_size: int,
-        seed: int = 0,
-        mirror: bool = True,
-        root: str | Path = "data/celeba",
-        cache: str | Path | None = None,
-        max_bad: float = 0.001,
-        source: str = "files",
-        device_share: float = 0.25,
-    ) -> None:
-        super().__init__(resolution, batch_size, seed, mirror, root, cache, max_bad, source, device_share)
-        if resolution > 128:
-            raise DataError(f"data.resolution={resolution}: CelebA's faces are cut from 128 pixels; use 128 or less")
+    default_root = "data/celeba"
+    largest_resolution = 128
 
     def find_source(self) -> ImageSource:
         return find_images(self.root)

@@ -31,20 +31,7 @@ class FFHQDataModule(ImageDataModule):
 
     name = "ffhq"
     layout: Layout = "ffhq"
-
-    def __init__(
-        self,
-        resolution: int,
-        batch_size: int,
-        seed: int = 0,
-        mirror: bool = True,
-        root: str | Path = "data/ffhq",
-        cache: str | Path | None = None,
-        max_bad: float = 0.001,
-        source: str = "files",
-        device_share: float = 0.25,
-    ) -> None:
-        super().__init__(resolution, batch_size, seed, mirror, root, cache, max_bad, source, device_share)
+    default_root = "data/ffhq"
 
     def find_source(self) -> ImageSource:
         source = find_images(self.root)

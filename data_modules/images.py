@@ -32,26 +32,31 @@ class ImageDataModule(DeviceDataModule):
     are gathered from the memory map, on an accelerator by background threads through pinned memory. The batches are
     the same either way.
 
-    Subclasses implement :meth:`find_source`; they may set ``crop`` and ``layout``.
+    Subclasses implement :meth:`find_source`; they may set the attributes below.
 
     Args:
         resolution: side of the square images in pixels, a power of two.
         batch_size: total batch size over all ranks.
         seed: of the sampling.
         mirror: flip each training image horizontally with probability one half.
-        root: where the images are.
+        root: where the images are; ``None``: ``default_root``.
         cache: folder for prepared arrays; ``None``: ``data/prepared`` under the working directory.
         max_bad: share of images that may be unreadable; they are skipped and listed.
         source: ``"files"``: what lies in ``root``; ``"official"``: that, if it is the whole published set;
             ``"generated"``: drawn faces instead, for trying things out; ``"auto"``: what lies in ``root``, drawn faces
             if nothing does. What it became is logged and kept in the attribute.
         device_share: share of the accelerator's memory that the array may take.
+
+    Raises:
+        DataError: an impossible setting, or a resolution above what the set has.
     """
 
     channels = 3
     sources: tuple[str, ...] = ("auto", "files", "official", "generated")
     crop: Crop = CENTER_CROP
     layout: Layout = "images"  #: in which generated faces are written
+    default_root = "data/images"
+    largest_resolution: int | None = None  #: pixels that the set's images have; None: no limit
 
     def __init__(
         self,
@@ -59,16 +64,21 @@ class ImageDataModule(DeviceDataModule):
         batch_size: int,
         seed: int = 0,
         mirror: bool = True,
-        root: str | Path = "data/images",
+        root: str | Path | None = None,
         cache: str | Path | None = None,
         max_bad: float = 0.001,
         source: str = "files",
         device_share: float = 0.25,
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
+        if self.largest_resolution is not None and resolution > self.largest_resolution:
+            largest = self.largest_resolution
+            raise DataError(
+                f"data.resolution={resolution}: {self.name} is cut from {largest} pixels; use {largest} or less"
+            )
         if not 0 <= max_bad <= 1:
             raise DataError(f"data.max_bad={max_bad}: must be a share between 0 and 1")
-        self.root, self.cache = Path(root).expanduser(), Path(cache or DEFAULT_CACHE).expanduser()
+        self.root, self.cache = Path(root or self.default_root).expanduser(), Path(cache or DEFAULT_CACHE).expanduser()
         self.max_bad, self.device_share, self.wanted_source = max_bad, device_share, self.require_source(source)
         self.prepared: PreparedImages | None = None  #: known after ``setup``
         self._memory_map: np.ndarray = np.empty((0,), np.uint8)
