@@ -12,17 +12,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.randomness import generator_for
 from data_modules.verification import Finding
-
-
-class DataError(Exception):
-    """A user's mistake about data, as one sentence that names the key or the file and says what to do."""
-
-
-class MissingDataError(DataError):
-    """There are no images where they were looked for; the sentence says what to get and where to put it."""
 
 
 class BatchStream:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_modules.base import DataError, MissingDataError
-from data_modules.decoding import Crop
-from data_modules.generated_faces import Layout
+from data_modules.errors import DataError, MissingDataError
 from data_modules.images import ImageDataModule
-from data_modules.sources import ImageSource, open_source
+from data_modules.photographs.decoding import Crop
+from data_modules.photographs.generated_faces import Layout
+from data_modules.photographs.sources import ImageSource, open_source
 from data_modules.verification import Finding, check_count, check_md5
 
 NUM_IMAGES = 202_599

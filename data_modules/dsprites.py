@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from data_modules.base import DataError
+from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.official import CHUNK, SIDE, Archive, expect
 from data_modules.rendering import dsprites as rendering

@@ -6,10 +6,10 @@ import mmap
 import re
 from pathlib import Path
 
-from data_modules.base import DataError, MissingDataError
-from data_modules.generated_faces import Layout
+from data_modules.errors import DataError, MissingDataError
 from data_modules.images import ImageDataModule
-from data_modules.sources import EXTENSIONS, ImageSource, open_source
+from data_modules.photographs.generated_faces import Layout
+from data_modules.photographs.sources import EXTENSIONS, ImageSource, open_source
 from data_modules.verification import Finding, check_all_md5, check_count
 
 NUM_IMAGES = 70_000

@@ -10,13 +10,14 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from data_modules.base import BatchStream, DataError, DeviceDataModule, MissingDataError
-from data_modules.decoding import CENTER_CROP, Crop
-from data_modules.generated_faces import NOTE, Layout, cached_generated_faces
+from data_modules.base import BatchStream, DeviceDataModule
+from data_modules.errors import DataError, MissingDataError
+from data_modules.photographs.decoding import CENTER_CROP, Crop
+from data_modules.photographs.generated_faces import NOTE, Layout, cached_generated_faces
+from data_modules.photographs.prepare import prepare
+from data_modules.photographs.prepared import PreparedImages
+from data_modules.photographs.sources import ImageSource, open_source
 from data_modules.prefetch import PrefetchedStream
-from data_modules.prepare import prepare
-from data_modules.prepared import PreparedImages
-from data_modules.sources import ImageSource, open_source
 from data_modules.verification import Finding
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data_modules.base import DataError
+from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.locking import exclusive
 from data_modules.resampling import resize

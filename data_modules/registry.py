@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from data_modules.base import DataError, DeviceDataModule
+from data_modules.base import DeviceDataModule
+from data_modules.errors import DataError
 
 #: name -> where its class is; imported when asked for, since some need libraries that others do not
 SYNTHETIC = {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_modules.base import DataError
+from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.official import CHUNK, SIDE, Archive, expect
 from data_modules.rendering import shapes3d as rendering

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_modules.base import BatchStream, DataError, DeviceDataModule, MissingDataError
-from data_modules.decoding import CENTER_CROP, BadImage, decode
+from data_modules.base import BatchStream, DeviceDataModule
+from data_modules.errors import DataError, MissingDataError
+from data_modules.photographs.decoding import CENTER_CROP, BadImage, decode
 from data_modules.prefetch import PrefetchedStream
 from data_modules.verification import Finding
 

@@ -11,7 +11,8 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from data_modules.base import DeviceDataModule, MissingDataError
+from data_modules.base import DeviceDataModule
+from data_modules.errors import MissingDataError
 from data_modules.factors import FactorSpace
 from data_modules.official import Archive, OfficialImages, fingerprint, open_official
 from data_modules.verification import Finding

@@ -4,7 +4,7 @@ import pytest
 
 from data_modules.registry import PHOTOGRAPHS
 from wherewhat_pl.config import EXPERIMENTS, load_config
-from wherewhat_pl.dry_run import describe
+from wherewhat_pl.launch.dry_run import describe
 from wherewhat_pl.train import train
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))

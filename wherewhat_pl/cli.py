@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from wherewhat_pl.config import ConfigError, load_config, nearest, suggestion, to_yaml
+from wherewhat_pl.config import load_config, to_yaml
+from wherewhat_pl.errors import ConfigError, nearest, suggestion
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -62,7 +63,7 @@ def _dry_run_or_train(config: object, overrides: list[str], dry_run: bool) -> in
 
     assert isinstance(config, ExperimentConfig)
     if dry_run:
-        from wherewhat_pl.dry_run import describe
+        from wherewhat_pl.launch.dry_run import describe
 
         print(describe(config))
         return 0
@@ -88,7 +89,7 @@ def data(arguments: list[str]) -> int:
         return _fail(str(error), 2)
 
     def check() -> int:
-        from wherewhat_pl.data_check import check_data
+        from wherewhat_pl.launch.data_check import check_data
 
         return check_data(config)
 
@@ -121,7 +122,7 @@ def bench(arguments: list[str]) -> int:
     only, rest = _take(arguments, "only")
     if rest:
         return _fail(f"'{rest[0]}': bench takes only=NAME,...", 2)
-    from wherewhat_pl.bench import run_benchmarks
+    from wherewhat_pl.bench.method import run_benchmarks
 
     return _guarded(lambda: run_benchmarks(only.split(",") if only else None))
 
@@ -139,9 +140,8 @@ def _take(settings: list[str], key: str) -> tuple[str | None, list[str]]:
 
 def _guarded(work: Callable[[], int]) -> int:
     """Turn what a user or a machine did wrong into one line; what the program did wrong keeps its traceback."""
-    from data_modules.base import DataError
-    from wherewhat_pl.run import CheckpointError
-    from wherewhat_pl.system import NonFiniteError
+    from data_modules.errors import DataError
+    from wherewhat_pl.errors import CheckpointError, NonFiniteError
 
     try:
         return work()

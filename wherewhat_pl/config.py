@@ -16,15 +16,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wherewhat_pl.networks.generator import ModuleSpec, count_latents
-from wherewhat_pl.networks.module_lists import published_modules
-from wherewhat_pl.settings import REFERENCE, ExperimentConfig, ModelConfig
+from wherewhat_pl.errors import ConfigError, nearest, suggestion
+from wherewhat_pl.networks.module_lists import ModuleSpec, count_latents, module_list, published_modules
+from wherewhat_pl.settings import REFERENCE, ExperimentConfig
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
-
-
-class ConfigError(Exception):
-    """A user's mistake in the settings, as one sentence that names the key and says what to do."""
 
 
 def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = EXPERIMENTS) -> ExperimentConfig:
@@ -67,18 +63,6 @@ def to_dict(config: ExperimentConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-def module_list(model: ModelConfig) -> list[str]:
-    """The generator's modules after the ablation switch ``model.mask``."""
-    switched = []
-    for text in model.generator.modules:
-        spec = ModuleSpec.parse(text)
-        if spec.kind == "C_spgroup" and model.mask != "rectangles":
-            kind = "C_spgroup_sm" if model.mask == "softmax" else "C_global"
-            text = f"{kind}-{spec.num_latents}"
-        switched.append(text)
-    return switched
 
 
 def _with_modules(config: ExperimentConfig) -> ExperimentConfig:
@@ -138,7 +122,7 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     )
     require(abs(model.augment.target) < 1, f"model.augment.target={model.augment.target}: must be between -1 and 1")
     try:
-        specs = [ModuleSpec.parse(text) for text in module_list(model)]
+        specs = [ModuleSpec.parse(text) for text in module_list(model.generator.modules, model.mask)]
     except ValueError as error:
         raise ConfigError(f"model.generator.modules: {error}") from None
     require(any(spec.num_latents for spec in specs), "model.generator.modules: no module consumes latents")
@@ -161,17 +145,6 @@ def check_divisible(batch_size: int, world_size: int) -> None:
             f"trainer.batch_size={batch_size}: is the total and must be divisible by the {world_size} processes "
             f"(devices x nodes); try {near}"
         )
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """``"; did you mean 'x'?"``, or nothing if no known word is like it."""
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'?" if match else ""
-
-
-def suggestion(word: str, known: Sequence[str]) -> str:
-    """The nearest known word, or all of them if none is near."""
-    return nearest(word, known) or f"; there are {', '.join(known)}"
 
 
 def all_keys(schema: Any = ExperimentConfig, prefix: str = "") -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wherewhat_pl.networks.critic import FeatureMaps
+from wherewhat_pl.networks.feature_maps import FeatureMaps
 
 Source = Literal["auto", "files", "official", "rendered", "generated"]
 Loss = Literal["ps", "infogan", "gan"]

@@ -21,18 +21,18 @@ from data_modules.randomness import seed_for
 from wherewhat_pl import losses
 from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
-from wherewhat_pl.config import module_list, to_dict
-from wherewhat_pl.networks import Critic, Generator
+from wherewhat_pl.config import to_dict
+from wherewhat_pl.distributed import average_gradients
+from wherewhat_pl.errors import NonFiniteError
+from wherewhat_pl.networks.critic import Critic
+from wherewhat_pl.networks.generator import Generator
+from wherewhat_pl.networks.module_lists import module_list
 from wherewhat_pl.settings import ExperimentConfig
 
 UNIFORM_LIMIT = 2.0  #: the uniform prior is U[-2, 2]
 RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)
 
 TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "r1", "real_score", "fake_score")
-
-
-class NonFiniteError(Exception):
-    """A loss or a weight is NaN or infinite; the message says which."""
 
 
 class DisentanglingGAN(pl.LightningModule):
@@ -63,7 +63,10 @@ class DisentanglingGAN(pl.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(config.seed, "weights"))
             self.generator = Generator(
-                module_list(model), channels, model.generator.feature_maps, model.generator.feature_map_scale
+                module_list(model.generator.modules, model.mask),
+                channels,
+                model.generator.feature_maps,
+                model.generator.feature_map_scale,
             )
             if self.generator.resolution != resolution:
                 raise ValueError(
@@ -310,18 +313,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.requires_grad_(True)
-
-
-def average_gradients(parameters: list[nn.Parameter], world_size: int) -> None:
-    """Replace gradients by their mean over all processes, in one reduction; without gradient stays without."""
-    if world_size == 1:
-        return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= world_size
-    parts = flat.split([gradient.numel() for gradient in gradients])
-    torch._foreach_copy_(gradients, [part.view_as(grad) for part, grad in zip(parts, gradients, strict=True)])
 
 
 def _frozen_copy(network: nn.Module) -> Any:

@@ -8,45 +8,24 @@ import sys
 import time
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from data_modules.base import DeviceDataModule
-from data_modules.registry import build_data
 from wherewhat_pl.analysis.summary import summarize
 from wherewhat_pl.callbacks import AtomicCheckpoint, GracefulStop, ImagesProgressBar, MetricsLog, TraversalPictures
 from wherewhat_pl.callbacks.evaluation import Evaluation
-from wherewhat_pl.config import ConfigError, check_divisible
-from wherewhat_pl.run import CheckpointError, RunDir, default_name, find_run, load_checkpoint, provenance
+from wherewhat_pl.callbacks.tracking import start_wandb
+from wherewhat_pl.config import check_divisible
+from wherewhat_pl.distributed import device_count, strategy_for
+from wherewhat_pl.errors import CheckpointError, ConfigError
+from wherewhat_pl.run.build import build_system, data_for
+from wherewhat_pl.run.folder import RunDir, default_name, find_run, load_checkpoint
+from wherewhat_pl.run.provenance import provenance
 from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.system import DisentanglingGAN
-from wherewhat_pl.tracking import start_wandb
-
-
-def build_system(config: ExperimentConfig, data: DeviceDataModule) -> DisentanglingGAN:
-    """The system for a data set; raises :class:`ConfigError` where networks and data do not fit."""
-    try:
-        return DisentanglingGAN(config, data.channels)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-def data_for(config: ExperimentConfig) -> DeviceDataModule:
-    """The data module of an experiment, not set up."""
-    return build_data(
-        config.data.name,
-        resolution=config.data.resolution,
-        batch_size=config.trainer.batch_size,
-        seed=config.seed,
-        mirror=config.data.mirror,
-        source=config.data.source,
-        root=config.data.root,
-        cache=config.data.cache,
-        max_bad=config.data.max_bad,
-    )
 
 
 class EndOfTraining(pl.Callback):
@@ -79,7 +58,10 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     started = time.monotonic()
     _quiet_libraries()
     config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
-    devices, is_first_process = device_count(config), getattr(rank_zero_only, "rank", 0) == 0
+    devices, is_first_process = (
+        device_count(config.trainer.devices, config.trainer.accelerator),
+        getattr(rank_zero_only, "rank", 0) == 0,
+    )
     check_divisible(config.trainer.batch_size, devices * config.trainer.num_nodes)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -115,7 +97,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
         accelerator=config.trainer.accelerator,
         devices=devices,
         num_nodes=config.trainer.num_nodes,
-        strategy=_strategy(devices * config.trainer.num_nodes),
+        strategy=strategy_for(devices * config.trainer.num_nodes),
         precision=config.trainer.precision,
         max_epochs=-1,
         max_steps=-1,
@@ -158,23 +140,6 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
         if wandb_run is not None:
             wandb_run.finish(exit_code=status)
     return status
-
-
-def device_count(config: ExperimentConfig) -> int:
-    """Devices per node: as asked, else every GPU there is, else one process."""
-    if config.trainer.devices is not None:
-        return config.trainer.devices
-    on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return torch.cuda.device_count() if on_gpu else 1
-
-
-def _strategy(world_size: int) -> Any:
-    if world_size == 1:
-        return "auto"
-    from pytorch_lightning.strategies import DDPStrategy
-
-    # The averages are updated alike on every rank; broadcasting buffers would only cost.
-    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False)
 
 
 def _load_weights(system: DisentanglingGAN, source: str) -> None:

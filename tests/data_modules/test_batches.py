@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from data_modules.base import DataError
 from data_modules.dsprites import DSpritesDataModule
+from data_modules.errors import DataError
 from data_modules.shapes3d import Shapes3DDataModule
 
 

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from data_modules import celeba
-from data_modules.base import DataError
 from data_modules.celeba import CelebADataModule, verify_celeba
-from data_modules.generated_faces import CELEBA_ATTRIBUTES, NOTE, write_generated_faces
+from data_modules.errors import DataError
+from data_modules.photographs.generated_faces import CELEBA_ATTRIBUTES, NOTE, write_generated_faces
 
 COUNT = 20
 

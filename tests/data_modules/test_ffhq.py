@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from data_modules import ffhq
-from data_modules.base import DataError
+from data_modules.errors import DataError
 from data_modules.ffhq import FFHQDataModule, verify_ffhq
-from data_modules.generated_faces import NOTE, write_generated_faces
+from data_modules.photographs.generated_faces import NOTE, write_generated_faces
 
 COUNT = 12
 

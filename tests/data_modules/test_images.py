@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_modules import prepare as preparation
-from data_modules.base import BatchStream, DataError
-from data_modules.generated_faces import NOTE, write_generated_faces
+from data_modules.base import BatchStream
+from data_modules.errors import DataError
 from data_modules.images import ImageFolderDataModule
+from data_modules.photographs import prepare as preparation
+from data_modules.photographs.generated_faces import NOTE, write_generated_faces
 from data_modules.prefetch import PrefetchedStream
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from data_modules import official
-from data_modules.base import DataError
 from data_modules.dsprites import DSpritesDataModule
+from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.shapes3d import Shapes3DDataModule
 

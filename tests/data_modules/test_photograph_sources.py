@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_modules.base import DataError, MissingDataError
-from data_modules.generated_faces import NOTE, write_generated_faces
+from data_modules.errors import DataError, MissingDataError
+from data_modules.photographs.generated_faces import NOTE, write_generated_faces
 from data_modules.registry import PHOTOGRAPHS, SYNTHETIC, build_data
 
 LAYOUTS = {"celeba": "celeba", "ffhq": "ffhq", "images": "images"}

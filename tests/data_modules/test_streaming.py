@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_modules.base import DataError, MissingDataError
-from data_modules.generated_faces import write_generated_faces
+from data_modules.errors import DataError, MissingDataError
 from data_modules.images import ImageFolderDataModule
+from data_modules.photographs.generated_faces import write_generated_faces
 from data_modules.registry import build_data
 
 COUNT = 24

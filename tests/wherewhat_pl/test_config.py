@@ -1,15 +1,8 @@
 import pytest
 
-from wherewhat_pl.config import (
-    ConfigError,
-    all_keys,
-    check_divisible,
-    load_config,
-    module_list,
-    saved_config,
-    to_dict,
-    to_yaml,
-)
+from wherewhat_pl.config import all_keys, check_divisible, load_config, saved_config, to_dict, to_yaml
+from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.networks.module_lists import module_list
 
 
 @pytest.fixture
@@ -63,7 +56,7 @@ def test_batch_must_split_over_the_processes():
 
 def test_mask_switch_changes_only_rectangle_modules(folder):
     def modules(mask):
-        return module_list(load_config("base", [f"model.mask={mask}"], folder).model)
+        return module_list(load_config("base", [], folder).model.generator.modules, mask)
 
     assert modules("rectangles") == ["Const-4", "C_spgroup-2-3"]
     assert modules("softmax") == ["Const-4", "C_spgroup_sm-3"]

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from data_modules.generated_faces import NOTE, write_generated_faces
-from wherewhat_pl.config import ConfigError, load_config
+from data_modules.photographs.generated_faces import NOTE, write_generated_faces
+from wherewhat_pl.config import load_config
+from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.train import train
 
 

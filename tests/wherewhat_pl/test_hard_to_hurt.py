@@ -8,8 +8,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from wherewhat_pl.cli import main
-from wherewhat_pl.run import RunDir, load_checkpoint
-from wherewhat_pl.system import average_gradients
+from wherewhat_pl.distributed import average_gradients
+from wherewhat_pl.run.folder import RunDir, load_checkpoint
 from wherewhat_pl.train import train
 
 

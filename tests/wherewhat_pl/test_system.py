@@ -6,8 +6,9 @@ import pytorch_lightning as pl
 import torch
 
 from wherewhat_pl import losses
-from wherewhat_pl.system import DisentanglingGAN, NonFiniteError
-from wherewhat_pl.train import data_for
+from wherewhat_pl.errors import NonFiniteError
+from wherewhat_pl.run.build import data_for
+from wherewhat_pl.system import DisentanglingGAN
 
 
 def fit(config, steps, system=None):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_modules.base import DeviceDataModule, to_float
 from data_modules.randomness import generator_for
+from wherewhat_pl.metrics.functional.information import point_biserial
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,6 @@ class AttributeRow:
     correlation: float
     second: str
     second_correlation: float
-
-
-def point_biserial(codes: Tensor, labels: Tensor) -> Tensor:
-    """Pearson's correlation of real codes with binary labels.
-
-    Args:
-        codes: ``[N, n]``.
-        labels: ``[N, k]`` bool.
-
-    Returns:
-        ``[n, k]`` float64 in [-1, 1]; 0 where a code or a label is constant, which tells nothing.
-    """
-    standardized = []
-    for values in (codes.double(), labels.double()):
-        centred = values - values.mean(0)
-        norm = centred.square().sum(0).sqrt()
-        constant = norm <= 1e-12 * values.abs().amax(0) * len(values) ** 0.5
-        standardized.append(torch.where(constant, 0.0, centred / norm.clamp_min(1e-300)))
-    return standardized[0].T @ standardized[1]
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wherewhat_pl.config import ConfigError, suggestion
+from wherewhat_pl.errors import ConfigError, suggestion
 
 Kinds = dict[str, Callable[[str], Any]]  #: what each setting's text is turned into a value by
 
@@ -14,8 +14,8 @@ def run_eval(arguments: Sequence[str]) -> int:
     """``eval run=FOLDER [metrics=NAME,...] [checkpoint=NAME] [device=...] [force=true] [seed=...] ...``."""
     allowed: Kinds = {"run": str, "metrics": str, "checkpoint": str, "device": str, "force": truth}
     given = read_settings("eval", arguments, allowed | MEASURE)
-    from wherewhat_pl.analysis.evaluate import METRICS, default_metrics, evaluate
-    from wherewhat_pl.loading import load_run
+    from wherewhat_pl.evaluation.evaluate import METRICS, default_metrics, evaluate
+    from wherewhat_pl.run.loading import load_run
 
     names = [name for name in given.get("metrics", "").split(",") if name]
     for name in names:  # before the run is loaded, which takes longer
@@ -32,7 +32,7 @@ def run_select(arguments: Sequence[str]) -> int:
     """``select runs=PATTERN,... [tpl=tpl_small] [out=FOLDER] [active=N] [threshold=...] [device=...]``."""
     allowed: Kinds = {"runs": str, "tpl": str, "out": str, "active": int, "device": str}
     given = read_settings("select", arguments, allowed | MEASURE)
-    from wherewhat_pl.analysis.select import select
+    from wherewhat_pl.evaluation.select import select
 
     return select(
         required(given, "select", "runs"),
@@ -48,8 +48,8 @@ def run_report(arguments: Sequence[str]) -> int:
     """``report run=FOLDER [compute=false] [device=...]``."""
     allowed: Kinds = {"run": str, "compute": truth, "device": str}
     given = read_settings("report", arguments, allowed | MEASURE)
-    from wherewhat_pl.analysis.report import write_report
-    from wherewhat_pl.loading import load_run
+    from wherewhat_pl.report.report import write_report
+    from wherewhat_pl.run.loading import load_run
 
     loaded = load_run(required(given, "report", "run"), device=given.get("device", "auto"))
     print(f"report   {write_report(loaded, given.get('compute', True), eval_settings(given))}")
@@ -76,7 +76,7 @@ _KINDS = {int: "a whole number", float: "a number", truth: "true or false", str:
 
 def eval_settings(given: dict[str, Any]) -> Any:
     """The settings of measurement among those that were given."""
-    from wherewhat_pl.analysis.measuring import EvalSettings
+    from wherewhat_pl.evaluation.context import EvalSettings
 
     return EvalSettings(**{key: value for key, value in given.items() if key in MEASURE})
 

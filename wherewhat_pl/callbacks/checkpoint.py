@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.run import RunDir
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import CheckpointConfig
 from wherewhat_pl.system import DisentanglingGAN
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytorch_lightning as pl
 
 from data_modules.base import DeviceDataModule
-from wherewhat_pl.analysis.evaluate import METRICS, check_metrics, identity, measure, record_result, results_file
-from wherewhat_pl.analysis.measuring import EvalSettings, Measuring
-from wherewhat_pl.analysis.results import find_result, read_results
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.loading import LoadedRun
-from wherewhat_pl.run import RunDir
+from wherewhat_pl.evaluation.context import EvalSettings, Measuring
+from wherewhat_pl.evaluation.evaluate import METRICS, check_metrics, identity, measure, record_result, results_file
+from wherewhat_pl.evaluation.results import find_result, read_results
+from wherewhat_pl.run.folder import RunDir
+from wherewhat_pl.run.loading import LoadedRun
 from wherewhat_pl.settings import EvalConfig
 from wherewhat_pl.system import DisentanglingGAN
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.run import RunDir
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.system import DisentanglingGAN
 
 

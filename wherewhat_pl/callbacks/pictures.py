@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 import torch
 
 from data_modules.randomness import generator_for
-from wherewhat_pl.analysis.pictures import traversal_picture
 from wherewhat_pl.analysis.traverse import Traversal, traverse
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.run import RunDir
+from wherewhat_pl.pictures.traversal import traversal_picture
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import PicturesConfig
 from wherewhat_pl.system import DisentanglingGAN
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .functional.image_quality import frechet_distance, kernel_distance, precision_recall
-from .perceptual import PerceptualDistance
+from wherewhat_pl.metrics.functional.image_quality import frechet_distance, kernel_distance, precision_recall
+from wherewhat_pl.metrics.perceptual import PerceptualDistance
 
 Embed = Callable[[Tensor], Tensor]
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from data_modules.factors import FactorSpace
-
-from . import functional
+from wherewhat_pl.metrics import functional
+from wherewhat_pl.metrics.inputs import FactorGrid
 
 
 class _CodesAndFactors(Metric):
@@ -116,7 +115,7 @@ class _OnGrid(Metric):
     indices: list[Tensor]
     score: Callable[..., float]
 
-    def __init__(self, factors: FactorSpace, score_settings: Mapping[str, Any] | None = None, **settings: Any) -> None:
+    def __init__(self, factors: FactorGrid, score_settings: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """``score_settings`` go to the function, e.g. ``FACTOR_VAE_PRESETS["paper"]``; the others to ``Metric``."""
         super().__init__(**settings)
         self.space, self.score_settings = factors, dict(score_settings or {})

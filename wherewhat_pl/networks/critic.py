@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, append_minibatch_stddev, in_float32
-
-
-@dataclass
-class FeatureMaps:
-    """How the number of channels falls: ``clip(int(base / 2 ** (stage * decay)), min, max)``."""
-
-    base: int = 2048
-    decay: float = 1.0
-    min: int = 64
-    max: int = 512
-
-    def at(self, stage: int) -> int:
-        """Channels at a stage (0, 1, 2, ...)."""
-        return int(min(max(int(self.base / 2.0 ** (stage * self.decay)), self.min), self.max))
 
 
 class ResidualDown(nn.Module):

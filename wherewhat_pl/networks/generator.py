@@ -12,20 +12,16 @@ C_spgroup_sm-m       m latents under softmax masks
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhat_pl.networks.critic import FeatureMaps
+from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, activate
 from wherewhat_pl.networks.masks import RectangleConstriction, SoftmaxConstriction, SpatialConstriction
+from wherewhat_pl.networks.module_lists import START_RESOLUTION, ModuleSpec
 from wherewhat_pl.networks.resample import naive_down, naive_up
-
-START_RESOLUTION = 4
 
 
 class Convs(nn.Module):
@@ -95,46 +91,6 @@ class ModulatedConv(nn.Module):
         x = F.conv2d(x * style.to(x.dtype)[:, :, None, None], weight, padding=1) * demodulation[:, :, None, None]
         assert self.conv.bias is not None
         return activate((x + self.conv.bias[:, None, None]) * math.sqrt(2.0))
-
-
-@dataclass(frozen=True)
-class ModuleSpec:
-    """One entry of the list, e.g. ``C_spgroup-4-5``: kind ``C_spgroup``, arguments ``("4", "5")``."""
-
-    kind: str
-    arguments: tuple[str, ...]
-
-    GRAMMAR: ClassVar[dict[str, str]] = {
-        "Const": r"\d+",
-        "Conv": r"(id|up|down)-\d+",
-        "ResConv": r"(id|up|down)-\d+",
-        "Noise": r"\d+",
-        "C_global": r"\d+",
-        "C_spgroup": r"\d+-\d+",
-        "C_spgroup_sm": r"\d+",
-    }
-
-    @classmethod
-    def parse(cls, text: str) -> ModuleSpec:
-        """Raises ``ValueError`` with one line if ``text`` is no module."""
-        kind, _, arguments = text.partition("-")
-        if kind not in cls.GRAMMAR or not re.fullmatch(cls.GRAMMAR[kind], arguments) or "0" in arguments.split("-"):
-            known = ", ".join(f"{name}-{pattern}" for name, pattern in cls.GRAMMAR.items()).replace(r"\d+", "N")
-            raise ValueError(f"'{text}' is no generator module; there are {known}, each N at least 1")
-        return cls(kind, tuple(arguments.split("-")))
-
-    @property
-    def num_latents(self) -> int:
-        """How many latents the module consumes."""
-        return int(self.arguments[-1]) if self.kind.startswith("C_") else 0
-
-    def __str__(self) -> str:
-        return "-".join((self.kind, *self.arguments))
-
-
-def count_latents(modules: list[str]) -> int:
-    """How many latents a module list consumes in all."""
-    return sum(ModuleSpec.parse(text).num_latents for text in modules)
 
 
 class Generator(nn.Module):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, in_float32, instance_norm
@@ -121,3 +122,12 @@ class SoftmaxConstriction(SpatialConstriction):
 
     def masks(self, x: Tensor) -> Tensor:
         return self.logits(x).flatten(2).softmax(-1).unflatten(2, x.shape[2:])
+
+
+def match_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks ``[T, n, h, w]`` at the images' size ``(H, W)``: nearest pixel for whole factors, bilinear otherwise."""
+    height, width = size
+    if masks.shape[2:] == torch.Size(size):
+        return masks
+    whole = height % masks.shape[2] == 0 and width % masks.shape[3] == 0
+    return F.interpolate(masks, size, mode="nearest") if whole else F.interpolate(masks, size, mode="bilinear")

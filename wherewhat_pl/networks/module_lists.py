@@ -1,9 +1,12 @@
-"""The published generator's module list for any resolution and number of latents (Zhu et al. 2021, released code)."""
+"""Lists of generator modules as text: their grammar, the published pattern for any size, and the ablation switch."""
 
 from __future__ import annotations
 
-from wherewhat_pl.networks.generator import START_RESOLUTION
+import re
+from dataclasses import dataclass
+from typing import ClassVar
 
+START_RESOLUTION = 4  #: pixels of the constant
 RECTANGLES = 4  # per mask, as published
 
 
@@ -35,3 +38,55 @@ def spread(total: int, levels: int) -> list[int]:
     each, left_over = divmod(total, levels)
     first = (levels - left_over) // 2
     return [each + (first <= level < first + left_over) for level in range(levels)]
+
+
+@dataclass(frozen=True)
+class ModuleSpec:
+    """One entry of the list, e.g. ``C_spgroup-4-5``: kind ``C_spgroup``, arguments ``("4", "5")``."""
+
+    kind: str
+    arguments: tuple[str, ...]
+
+    GRAMMAR: ClassVar[dict[str, str]] = {
+        "Const": r"\d+",
+        "Conv": r"(id|up|down)-\d+",
+        "ResConv": r"(id|up|down)-\d+",
+        "Noise": r"\d+",
+        "C_global": r"\d+",
+        "C_spgroup": r"\d+-\d+",
+        "C_spgroup_sm": r"\d+",
+    }
+
+    @classmethod
+    def parse(cls, text: str) -> ModuleSpec:
+        """Raises ``ValueError`` with one line if ``text`` is no module."""
+        kind, _, arguments = text.partition("-")
+        if kind not in cls.GRAMMAR or not re.fullmatch(cls.GRAMMAR[kind], arguments) or "0" in arguments.split("-"):
+            known = ", ".join(f"{name}-{pattern}" for name, pattern in cls.GRAMMAR.items()).replace(r"\d+", "N")
+            raise ValueError(f"'{text}' is no generator module; there are {known}, each N at least 1")
+        return cls(kind, tuple(arguments.split("-")))
+
+    @property
+    def num_latents(self) -> int:
+        """How many latents the module consumes."""
+        return int(self.arguments[-1]) if self.kind.startswith("C_") else 0
+
+    def __str__(self) -> str:
+        return "-".join((self.kind, *self.arguments))
+
+
+def count_latents(modules: list[str]) -> int:
+    """How many latents a module list consumes in all."""
+    return sum(ModuleSpec.parse(text).num_latents for text in modules)
+
+
+def module_list(modules: list[str], mask: str) -> list[str]:
+    """A generator's modules after the ablation switch ``model.mask``."""
+    switched = []
+    for text in modules:
+        spec = ModuleSpec.parse(text)
+        if spec.kind == "C_spgroup" and mask != "rectangles":
+            kind = "C_spgroup_sm" if mask == "softmax" else "C_global"
+            text = f"{kind}-{spec.num_latents}"
+        switched.append(text)
+    return switched

@@ -1,8 +1,9 @@
 import numpy as np
 import torch
 
-from wherewhat_pl.analysis.pictures import mask_over_image, to_uint8, traversal_picture
 from wherewhat_pl.analysis.traverse import traverse
+from wherewhat_pl.pictures.pixels import mask_over_image, to_uint8
+from wherewhat_pl.pictures.traversal import traversal_picture
 
 
 def draw(latents):

@@ -12,7 +12,7 @@ from sklearn.metrics import mutual_info_score
 from sklearn.svm import LinearSVC
 
 from wherewhat_pl.metrics import functional as F
-from wherewhat_pl.metrics.functional.boosted_trees import boost, sort_codes
+from wherewhat_pl.metrics.numerics.boosted_trees import boost, sort_codes
 
 pytestmark = pytest.mark.filterwarnings("ignore::wherewhat_pl.metrics.functional.MetricWarning")
 

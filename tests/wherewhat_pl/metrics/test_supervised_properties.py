@@ -11,7 +11,7 @@ import torch
 
 from data_modules.factors import FactorSpace
 from wherewhat_pl.metrics import functional as F
-from wherewhat_pl.metrics.functional.sampling import draw_batches, encode_images
+from wherewhat_pl.metrics.numerics.reference_draws import draw_batches, encode_images
 
 SPACE = FactorSpace(("a", "b", "c"), (4, 5, 3))
 

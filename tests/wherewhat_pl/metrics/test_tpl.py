@@ -11,14 +11,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from wherewhat_pl.metrics.perceptual import PerceptualDistance
-from wherewhat_pl.metrics.rotation import rotation_distance
-from wherewhat_pl.metrics.tpl import (
+from wherewhat_pl.metrics.functional.rotation import rotation_distance
+from wherewhat_pl.metrics.functional.tpl import (
     TPL_PRESETS,
     TPLSettings,
     shrink_for_distance,
     traversal_perceptual_length,
 )
+from wherewhat_pl.metrics.perceptual import PerceptualDistance
 
 
 class AbsoluteDifference:

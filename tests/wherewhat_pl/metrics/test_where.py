@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wherewhat_pl.metrics import functional as F
+from wherewhat_pl.networks.masks import match_size
 
 
 def regions() -> Tensor:
@@ -91,9 +92,9 @@ def test_stability_is_the_share_of_equal_pairs():
 
 def test_coarse_masks_are_enlarged_without_changing_their_area():
     coarse = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(F.mask_area(F.match_size(coarse, (16, 16))), F.mask_area(coarse))
-    assert F.match_size(coarse, (6, 6)).shape == (2, 3, 6, 6)
-    assert F.match_size(coarse, (4, 4)) is coarse
+    torch.testing.assert_close(F.mask_area(match_size(coarse, (16, 16))), F.mask_area(coarse))
+    assert match_size(coarse, (6, 6)).shape == (2, 3, 6, 6)
+    assert match_size(coarse, (4, 4)) is coarse
 
 
 def test_wrong_masks_are_one_sentence():

@@ -9,17 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from data_modules.factors import FactorSpace
-
-from .inputs import Score, check_codes
-from .sampling import Encode, Indices, Takes, draw_batches, encode_images
+from wherewhat_pl.metrics.inputs import FactorGrid, Score, check_codes
+from wherewhat_pl.metrics.numerics.reference_draws import Encode, Indices, Takes, draw_batches, encode_images
 
 _CHUNK_POINTS = 128  # codes of this many points fit a processor's cache
 
 
 def beta_vae_score(
     encode: Encode | Tensor | ArrayLike,
-    factors: FactorSpace,
+    factors: FactorGrid,
     *,
     train_points: int = 10_000,
     test_points: int = 5_000,
@@ -64,7 +62,7 @@ def beta_vae_score(
 
 
 @lru_cache(maxsize=2)
-def _draw(factors: FactorSpace, points: int, batch: int, seed: int) -> tuple[Indices, Indices]:
+def _draw(factors: FactorGrid, points: int, batch: int, seed: int) -> tuple[Indices, Indices]:
     """Shared factor of each point ``[points]`` and its pairs of images ``[points, 2, batch]``; kept for next time.
 
     The reference draws the test points after the training points from the same generator.

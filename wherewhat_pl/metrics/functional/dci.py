@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingClassifier
 
-from .boosted_trees import boost, sort_codes
-from .inputs import Codes, Factors, check_split, varying_factors
+from wherewhat_pl.metrics.inputs import Codes, Factors, check_split, varying_factors
+from wherewhat_pl.metrics.numerics.boosted_trees import boost, sort_codes
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from .inputs import Codes, Factors, Score, check_split, varying_factors
+from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_split, varying_factors
 
 
 def explicitness(codes_train: Codes, factors_train: Factors, codes_test: Codes, factors_test: Factors) -> Score:

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from data_modules.factors import FactorSpace
-
-from .inputs import Score, check_codes
-from .sampling import Encode, Indices, Takes, draw_batches, draw_factors, encode_images
+from wherewhat_pl.metrics.inputs import FactorGrid, Score, check_codes
+from wherewhat_pl.metrics.numerics.reference_draws import (
+    Encode,
+    Indices,
+    Takes,
+    draw_batches,
+    draw_factors,
+    encode_images,
+)
 
 FACTOR_VAE_PRESETS: dict[str, dict[str, Any]] = {
     "locatello": {"seed": 0, "batch": 64, "prune_std": 0.05},
@@ -25,7 +30,7 @@ _CHUNK_VOTES = 128  # codes of this many votes fit a processor's cache
 
 def factor_vae_score(
     encode: Encode | Tensor | ArrayLike,
-    factors: FactorSpace,
+    factors: FactorGrid,
     *,
     train_votes: int = 10_000,
     test_votes: int = 5_000,
@@ -106,7 +111,7 @@ def factor_vae_score(
 
 
 @lru_cache(maxsize=4)
-def draw_votes(factors: FactorSpace, votes: int, batch: int, variance_images: int, seed: int) -> tuple[Indices, ...]:
+def draw_votes(factors: FactorGrid, votes: int, batch: int, variance_images: int, seed: int) -> tuple[Indices, ...]:
     """Indices of the images for the variances, fixed factor of each vote ``[votes]``, its images ``[votes, batch]``.
 
     Kept, since one evaluation after the other asks for the same: a good part of the time, 8 MB.

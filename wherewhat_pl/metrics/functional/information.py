@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from .inputs import Codes, Factors, check_factors, check_pair
+from wherewhat_pl.metrics.inputs import Codes, Factors, check_factors, check_pair
 
 
 def discretize(codes: NDArray[np.floating], bins: int = 20) -> NDArray[np.int64]:
@@ -82,3 +84,22 @@ def _compact(column: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
         return column - low, high - low + 1
     values, numbers = np.unique(column, return_inverse=True)
     return numbers, len(values)
+
+
+def point_biserial(codes: Tensor, labels: Tensor) -> Tensor:
+    """Pearson's correlation of real codes with binary labels.
+
+    Args:
+        codes: ``[N, n]``.
+        labels: ``[N, k]`` bool.
+
+    Returns:
+        ``[n, k]`` float64 in [-1, 1]; 0 where a code or a label is constant, which tells nothing.
+    """
+    standardized = []
+    for values in (codes.double(), labels.double()):
+        centred = values - values.mean(0)
+        norm = centred.square().sum(0).sqrt()
+        constant = norm <= 1e-12 * values.abs().amax(0) * len(values) ** 0.5
+        standardized.append(torch.where(constant, 0.0, centred / norm.clamp_min(1e-300)))
+    return standardized[0].T @ standardized[1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .information import discretize
-from .inputs import Codes, Factors, Score, check_pair
+from wherewhat_pl.metrics.functional.information import discretize
+from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair
 
 
 def irs(codes: Codes, factors: Factors, quantile: float = 0.99, bins: int = 20) -> Score:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .information import discretize, factor_entropies, label_information
-from .inputs import Codes, Factors, Score, check_pair, varying_factors
+from wherewhat_pl.metrics.functional.information import discretize, factor_entropies, label_information
+from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair, varying_factors
 
 
 def mig(codes: Codes, factors: Factors, bins: int = 20) -> Score:

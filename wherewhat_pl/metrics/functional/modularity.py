@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .information import mutual_information
-from .inputs import Codes, Factors, Score
+from wherewhat_pl.metrics.functional.information import mutual_information
+from wherewhat_pl.metrics.inputs import Codes, Factors, Score
 
 
 def modularity(codes: Codes, factors: Factors, bins: int = 20) -> Score:

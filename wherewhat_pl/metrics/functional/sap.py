@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import Codes, Factors, Score, check_pair, check_split, varying_factors
-from .linear_svm import SortedProblems, fit
+from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair, check_split, varying_factors
+from wherewhat_pl.metrics.numerics.linear_svm import SortedProblems, fit
 
 _CHUNK_SAMPLES = 4_000_000  # sorted samples kept at a time, about 40 bytes each
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.svm import LinearSVC
 
-from .inputs import Codes, Factors, Score, check_pair
+from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair
 
 
 def linear_separability(codes: Codes, attributes: Factors) -> Score:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import Lasso
 
-from .inputs import Codes, check_codes
+from wherewhat_pl.metrics.inputs import Codes, check_codes
 
 Array = NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .information import discretize, label_information
-from .inputs import Codes, check_codes
+from wherewhat_pl.metrics.functional.information import discretize, label_information
+from wherewhat_pl.metrics.inputs import Codes, check_codes
 
 
 def code_dependence(codes: Codes, bins: int = 20) -> dict[str, float]:

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .inputs import MetricWarning
+from wherewhat_pl.metrics.inputs import MetricWarning
 
 Generate = Callable[[Tensor], Tensor]
 
@@ -159,15 +158,6 @@ def mask_stability(masks: Tensor) -> Tensor:
         shared = torch.minimum(flat[k + 1 :], flat[k]).sum(2)
         total += _share(shared, sums[k + 1 :] + sums[k] - shared).sum(0)
     return total / (samples * (samples - 1) / 2)
-
-
-def match_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks ``[T, n, h, w]`` at the images' size ``(H, W)``: nearest pixel for whole factors, bilinear otherwise."""
-    height, width = size
-    if masks.shape[2:] == torch.Size(size):
-        return masks
-    whole = height % masks.shape[2] == 0 and width % masks.shape[3] == 0
-    return F.interpolate(masks, size, mode="nearest") if whole else F.interpolate(masks, size, mode="bilinear")
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:

@@ -1,0 +1,239 @@
+"""Preparation: what is written, what happens to bad images, and what an interruption or a second process costs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_modules.errors import DataError
+from data_modules.photographs import prepare as preparation
+from data_modules.photographs.decoding import CENTER_CROP, decode
+from data_modules.photographs.prepare import prepare
+from data_modules.photographs.prepared import PreparedImages, damaged_chunks
+from data_modules.photographs.sources import open_source
+
+CHUNK = 8
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(preparation, "CHUNK", CHUNK)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(60):
+        pixels = random.integers(0, 256, (16 + i % 3, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    return folder
+
+
+def run(photos: Path, cache: Path, processes: int = 2, max_bad: float = 0.0, resolution: int = 16) -> PreparedImages:
+    source = open_source(photos)
+    return prepare(source, cache, "images", resolution, max_bad=max_bad, processes=processes, progress=False)
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> Callable[[float], int]:
+    """Counts decoded images over all processes; called with a number, slows each down by so many seconds."""
+    count, delay = FORK.Value("q", 0), FORK.Value("d", 0.0)
+
+    def counting(*args):
+        with count.get_lock():
+            count.value += 1
+        time.sleep(delay.value)
+        return decode(*args)
+
+    def report(seconds: float) -> int:
+        total, count.value, delay.value = count.value, 0, seconds
+        return total
+
+    monkeypatch.setattr(preparation, "decode", counting)
+    return report
+
+
+def test_the_array_holds_what_decoding_gives_and_nothing_is_written_elsewhere(photos, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    prepared = run(photos, tmp_path / "cache")
+    array = prepared.array()
+    assert array.shape == (60, 3, 16, 16)
+    assert array.dtype == np.uint8
+    assert not array.flags.writeable
+    for row, name in enumerate(prepared.names):
+        pixels, size = decode((photos / name).read_bytes(), CENTER_CROP, 16)
+        assert (array[row] == pixels).all()
+        assert tuple(prepared.sizes[row]) == size
+    after = {path for path in tmp_path.rglob("*") if tmp_path / "cache" not in (path, *path.parents)}
+    assert after == set(before)
+    assert sorted(path.name for path in prepared.folder.iterdir()) == ["images.npy", "index.json", "lock"]
+
+
+def test_the_second_time_nothing_is_decoded(photos, tmp_path, decoded):
+    first = run(photos, tmp_path / "cache")
+    assert decoded(0) == 60
+    assert run(photos, tmp_path / "cache").fingerprint == first.fingerprint
+    assert decoded(0) == 0
+
+
+def test_the_index_says_where_the_pixels_come_from(photos, tmp_path):
+    index = json.loads((run(photos, tmp_path / "cache").folder / "index.json").read_text())
+    assert index["filter"] == "box"
+    assert index["resolution"] == 16
+    assert index["source_kind"] == "folder"
+    assert index["source_fingerprint"] == open_source(photos).fingerprint
+
+
+def test_bad_images_are_skipped_and_listed_up_to_the_limit(photos, tmp_path, caplog):
+    (photos / "17.png").write_text("a text")
+    Image.new("RGB", (100, 1)).save(photos / "40.png")
+    with pytest.raises(DataError, match=r"data.max_bad=0.01: .* of the 60 images .*(17.png: not|40.png: too small)"):
+        run(photos, tmp_path / "cache", max_bad=0.01)
+    prepared = run(photos, tmp_path / "cache", max_bad=0.05)
+    assert set(prepared.bad) == {"17.png", "40.png"}
+    assert (prepared.folder / "bad_images.txt").read_text().splitlines() == [
+        "17.png: not an image of a known format",
+        "40.png: too small: 100x1 pixels",
+    ]
+    assert [row for row in range(60) if row not in prepared.rows()] == [17, 40]
+    assert "skipped 2 of 60" in caplog.text
+    with pytest.raises(DataError, match=r"data.max_bad=0.01"):  # the limit holds for a finished preparation, too
+        run(photos, tmp_path / "cache", max_bad=0.01)
+
+
+def chunk_records(cache: Path) -> int:
+    return len(list(cache.glob("*/chunks/*.json")))
+
+
+def start(photos: Path, cache: Path) -> multiprocessing.process.BaseProcess:
+    process = FORK.Process(target=run, args=(photos, cache))
+    process.start()
+    return process
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.005)
+
+
+def test_after_a_kill_at_most_the_unfinished_chunks_are_done_again(photos, tmp_path, decoded):
+    whole = run(photos, tmp_path / "whole")
+    decoded(0.01)
+    process = start(photos, tmp_path / "cache")
+    wait_for(lambda: chunk_records(tmp_path / "cache") >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    lock = next((tmp_path / "cache").glob("*/lock")).open()
+    wait_for(lambda: _is_free(lock))  # orphaned workers leave by themselves
+    done = chunk_records(tmp_path / "cache")
+    decoded(0)
+    continued = run(photos, tmp_path / "cache")
+    assert decoded(0) <= 60 - CHUNK * done + CHUNK  # the last chunk is a short one
+    assert continued.fingerprint == whole.fingerprint
+    assert (continued.array() == whole.array()).all()
+
+
+def _is_free(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return True
+
+
+def test_two_processes_at_once_make_one_good_cache(photos, tmp_path, decoded):
+    decoded(0.005)
+    processes = [start(photos, tmp_path / "cache") for _ in range(2)]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert decoded(0) == 60
+    assert not damaged_chunks(run(photos, tmp_path / "cache").folder)
+    assert decoded(0) == 0
+
+
+def test_without_file_locks_two_processes_still_make_one_good_cache(photos, tmp_path, decoded, monkeypatch):
+    def no_locks(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    decoded(0.002)
+    processes = [start(photos, tmp_path / "cache") for _ in range(2)]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert not damaged_chunks(run(photos, tmp_path / "cache").folder)
+    assert (run(photos, tmp_path / "cache").array() == run(photos, tmp_path / "whole").array()).all()
+
+
+def test_pixels_lost_in_a_crash_are_made_again(photos, tmp_path, monkeypatch):
+    whole = run(photos, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation._Job, "finish", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            run(photos, tmp_path / "cache")
+    path = next((tmp_path / "cache").glob("*/images.npy"))
+    np.load(path, mmap_mode="r+")[3:5] = 0
+    assert (run(photos, tmp_path / "cache").array() == whole.array()).all()
+
+
+def test_a_flipped_bit_is_found(photos, tmp_path):
+    prepared = run(photos, tmp_path / "cache")
+    assert damaged_chunks(prepared.folder) == []
+    np.load(prepared.folder / "images.npy", mmap_mode="r+")[CHUNK, 0, 0, 0] ^= 1
+    assert damaged_chunks(prepared.folder) == [1]
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda _: SimpleNamespace(free=190_000_000))
+    with pytest.raises(DataError, match=r"data.cache: 60 images at 1024 px need 0.2 GB in .*, 0.2 GB are free"):
+        run(photos, tmp_path / "cache", resolution=1024)
+    assert not list((tmp_path / "cache").glob("*/images.npy"))
+
+
+def test_a_cache_that_cannot_be_written_is_named(photos, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(DataError, match=r"data.cache: cannot prepare images in .*cache"):
+        run(photos, tmp_path / "cache")
+
+
+def test_a_killed_worker_is_reported_and_ends_the_others(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "decode", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(DataError, match=r"a process ended with code -9"):
+        run(photos, tmp_path / "cache")
+    assert not multiprocessing.active_children()
+
+
+def test_an_unforeseen_error_in_a_worker_ends_in_one_line(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "decode", lambda *_: 1 // 0)
+    with pytest.raises(DataError, match=r"ZeroDivisionError: .*; run the same command to continue"):
+        run(photos, tmp_path / "cache")
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_with_large_photographs(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8)).save(folder / "0.jpg")
+    for i in range(1, 24):
+        (folder / f"{i}.jpg").hardlink_to(folder / "0.jpg")
+    run(folder, tmp_path / "cache", resolution=512)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2**20  # KiB; forked from a process with torch

@@ -1,0 +1,63 @@
+"""Tiny trained runs, shared by all tests here, and a TPL of few images."""
+
+import shutil
+
+import pytest
+import torch
+
+from wherewhat_pl.cli import main
+from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
+from wherewhat_pl.run.folder import RunDir
+from wherewhat_pl.train import train
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_config, tmp_path_factory):
+    """The folder of four trained runs: ``a``, ``b`` and ``c`` differ in their seeds, ``gan`` has no recognizer."""
+    root = tmp_path_factory.mktemp("runs")
+    settings = {"a": ["seed=0"], "b": ["seed=1"], "c": ["seed=2"], "gan": ["model.loss=gan"]}
+    for name, more in settings.items():
+        config = tiny_config(root, f"run.name={name}", "trainer.max_kimg=0.032", *more)
+        assert train(config, []) == 0
+    return root / "shapes3d_quick"
+
+
+@pytest.fixture
+def runs(trained, tmp_path):
+    """A copy of the trained runs that a test may write to."""
+    shutil.copytree(trained, tmp_path / "runs", symlinks=True)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def collapse():
+    """A function: folder of a run -> its averaged generator draws the same grey image from every code."""
+
+    def act(folder):
+        for path in RunDir(folder).kept_checkpoints():
+            state = torch.load(path, weights_only=True)
+            for name, tensor in state["state_dict"].items():
+                if name.startswith("generator_ema.to_rgb"):
+                    tensor.zero_()
+            torch.save(state, path)
+
+    return act
+
+
+@pytest.fixture
+def short_tpl(monkeypatch):
+    """TPL of 5 points and 2 codes; anything that moves at all is active."""
+    monkeypatch.setitem(TPL_PRESETS, "small", TPLSettings(5, 2, 1e-4))
+
+
+@pytest.fixture
+def command(capsys):
+    """A function: words of a command -> its exit status, what it printed, and what it complained about."""
+
+    def run(*words):
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        return stop.value.code, said.out, said.err
+
+    return run

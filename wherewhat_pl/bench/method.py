@@ -1,0 +1,211 @@
+"""``make bench``: claims of speed as ratios, both sides measured in turn in one run on the same machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import grad
+
+from wherewhat_pl import losses
+from wherewhat_pl.config import load_config
+from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.launch.cost import count_cost
+from wherewhat_pl.networks import resample
+from wherewhat_pl.networks.critic import Critic
+from wherewhat_pl.networks.feature_maps import FeatureMaps
+from wherewhat_pl.networks.layers import instance_norm
+from wherewhat_pl.networks.masks import blend_styles
+from wherewhat_pl.system import DisentanglingGAN
+
+Lines = Iterator[str]  #: each benchmark yields the lines it prints
+
+
+def run_benchmarks(only: list[str] | None = None) -> int:
+    """Run all benchmarks, or those named, printing as they go; returns 0."""
+    for name in only or BENCHMARKS:
+        if name not in BENCHMARKS:
+            raise ConfigError(f"only={name}: no such benchmark{suggestion(name, list(BENCHMARKS))}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"torch {torch.__version__}, {where}")
+    for name in only or BENCHMARKS:
+        print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", flush=True)
+        for line in BENCHMARKS[name](torch.device(device)):
+            print(f"  {line}", flush=True)
+    return 0
+
+
+def paired_seconds(
+    works: dict[str, Callable[[], object]], rounds: int = 7, min_seconds: float = 0.05
+) -> dict[str, float]:
+    """Median seconds of one call of each, measured in turn so that a busy machine slows all alike."""
+    repeats = {}
+    for name, work in works.items():
+        work()  # warm up: allocations, library initialization
+        repeats[name] = max(1, round(min_seconds / max(_seconds(work, 1), 1e-6)))
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            times[name].append(_seconds(work, repeats[name]))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _seconds(work: Callable[[], object], repeats: int) -> float:
+    _synchronize()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    _synchronize()
+    return (time.perf_counter() - start) / repeats
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def bench_constriction(device: torch.device) -> Lines:
+    """spatial constriction, closed form against the loop over latents (forward and backward)"""
+    for m, channels, side in ((4, 24, 16), (5, 256, 32), (16, 64, 32)):
+        x = torch.randn(8, channels, side, side, device=device, requires_grad=True)
+        masks = torch.rand(8, m, side, side, device=device, requires_grad=True)
+        scales, shifts = torch.randn(2, 8, m, channels, device=device).requires_grad_()
+        inputs = [x, masks, scales, shifts]
+
+        def work(blend: Callable[..., Tensor], inputs: list[Tensor] = inputs) -> Callable[[], object]:
+            return lambda: grad(blend(*inputs).sum(), inputs)
+
+        seconds = paired_seconds({"loop": work(blend_in_a_loop), "closed": work(blend_styles)})
+        yield (
+            f"{m} latents, [8, {channels}, {side}, {side}]: {seconds['loop'] / seconds['closed']:.1f} times as fast "
+            f"({seconds['loop'] * 1e3:.2f} ms -> {seconds['closed'] * 1e3:.2f} ms)"
+        )
+
+
+def blend_in_a_loop(x: Tensor, masks: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
+    """The published definition of the blend, one latent after another: the baseline."""
+    normalized = instance_norm(x)
+    for k in range(masks.shape[1]):
+        styled = normalized * (scales[:, k, :, None, None] + 1) + shifts[:, k, :, None, None]
+        mask = masks[:, k : k + 1]
+        x = x * (1 - mask) + styled * mask
+    return x
+
+
+def bench_r1(device: torch.device) -> Lines:
+    """R1 and its gradient, the filter as a function of its own against a plain grouped convolution"""
+    for side, channels in ((16, 24), (32, 64), (64, 128)):
+        critic = Critic(side, 3, 1, FeatureMaps(channels, 0, channels, channels)).to(device)
+        images, parameters = torch.randn(4, 3, side, side, device=device), list(critic.parameters())
+
+        def work(critic: Critic = critic, images: Tensor = images, parameters: list[Tensor] = parameters) -> object:  # type: ignore[assignment]
+            return grad(losses.r1_penalty(critic, images).sum(), parameters, allow_unused=True)
+
+        def plain(work: Callable[[], object] = work) -> object:
+            ours, resample.resample_filter = resample.resample_filter, _grouped_filter
+            try:
+                return work()
+            finally:
+                resample.resample_filter = ours
+
+        seconds = paired_seconds({"grouped": plain, "filter": work}, rounds=5)
+        yield (
+            f"{side} px, {channels} channels: {seconds['grouped'] / seconds['filter']:.1f} times as fast "
+            f"({seconds['grouped'] * 1e3:.1f} ms -> {seconds['filter'] * 1e3:.1f} ms)"
+        )
+
+
+def _grouped_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
+    taps = torch.tensor(resample.TAPS, dtype=x.dtype, device=x.device)
+    kernel = torch.outer(taps, taps) * (gain / taps.sum() ** 2)
+    return F.conv2d(x, kernel.expand(x.shape[1], 1, 4, 4), padding=padding, stride=stride, groups=x.shape[1])
+
+
+def bench_step(device: torch.device) -> Lines:
+    """training steps, and their share of the device's own matrix-product peak"""
+    peak = matmul_peak(device)
+    yield f"peak: {peak / 1e9:.1f} GFLOP/s (float32 matrix product of 1024 x 1024)"
+    for experiment in ("shapes3d_quick", "dsprites_quick", "shapes3d"):
+        if experiment == "shapes3d" and device.type == "cpu":
+            yield "shapes3d: not run on a CPU (about a minute per step)"
+            continue
+        config = load_config(experiment)
+        if config.trainer.threads and device.type == "cpu":
+            torch.set_num_threads(config.trainer.threads)
+        channels = 1 if config.data.name == "dsprites" else 3
+        system = DisentanglingGAN(config, channels)
+        gflop = count_cost(system).iteration
+        step = _step_of(system.to(device), device)
+        interval = config.model.r1.interval  # so many steps hold one with R1
+
+        def lazy_period(step: Callable[[], None] = step, interval: int = interval) -> None:
+            for _ in range(interval):
+                step()
+
+        rate = config.trainer.batch_size * interval / paired_seconds({"period": lazy_period}, rounds=3)["period"]
+        yield (
+            f"{experiment}: {rate:.1f} images/s at batch {config.trainer.batch_size}, {gflop:.3g} GFLOP per image, "
+            f"{rate * gflop:.1f} GFLOP/s, {rate * gflop * 1e9 / peak:.0%} of the peak"
+        )
+
+
+def _step_of(system: DisentanglingGAN, device: torch.device) -> Callable[[], None]:
+    """One step of a system as its trainer runs it, on images that are there already."""
+    from types import SimpleNamespace
+
+    optimizers = system.configure_optimizers()
+    system.optimizers = lambda use_pl_optimizer=True: optimizers  # type: ignore[method-assign, assignment]
+    system._trainer = SimpleNamespace(world_size=1, strategy=None, global_rank=0)  # type: ignore[assignment]
+    config = system.config
+    reals = (
+        torch.rand(config.trainer.batch_size, system.channels, *(config.data.resolution,) * 2, device=device) * 2 - 1
+    )
+    return lambda: system.training_step(reals, 0)
+
+
+def matmul_peak(device: torch.device, side: int = 1024) -> float:
+    """Floating point operations per second of a float32 matrix product, median of several."""
+    a, b = torch.randn(2, side, side, device=device)
+    return 2 * side**3 / paired_seconds({"product": lambda: a @ b})["product"]
+
+
+def bench_data(device: torch.device) -> Lines:
+    """batches of 3DShapes built whole on the device, against h5py with per-sample items and collation"""
+    from wherewhat_pl.bench.synthetic import benchmark_batches
+
+    for name, value in benchmark_batches().items():
+        yield f"{name}: {value:,.1f}"
+
+
+def bench_faces(device: torch.device) -> Lines:
+    """photographs: preparing with two processes against one, and the memory map against a DataLoader that decodes"""
+    from wherewhat_pl.bench.photographs import benchmark
+
+    for what, numbers in benchmark(num_images=1024).items():
+        yield f"{what}: " + ", ".join(f"{name} {value:,.1f}" for name, value in numbers.items())
+
+
+def bench_metrics(device: torch.device) -> Lines:
+    """disentanglement metrics against the same definitions written down with numpy and scikit-learn; on the CPU"""
+    from wherewhat_pl.bench.metrics import metrics_benchmark
+
+    for name, numbers in metrics_benchmark().items():
+        yield (
+            f"{name}: {numbers['speedup']:.1f} times as fast ({numbers['straightforward_s']:.3g} s -> "
+            f"{numbers['ours_s']:.3g} s), values differ by {numbers['difference']:.1g}"
+        )
+
+
+BENCHMARKS: dict[str, Callable[[torch.device], Lines]] = {
+    "constriction": bench_constriction,
+    "r1": bench_r1,
+    "step": bench_step,
+    "data": bench_data,
+    "faces": bench_faces,
+    "metrics": bench_metrics,
+}

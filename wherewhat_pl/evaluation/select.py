@@ -1,0 +1,256 @@
+"""``select``: rank trained runs, and decoders of others, by TPL, with supervised scores beside it where they exist."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.evaluation.context import EvalSettings
+from wherewhat_pl.evaluation.evaluate import TPL_METRICS, evaluate, results_file
+from wherewhat_pl.evaluation.measures import tpl_batch, tpl_outcome, tpl_settings, with_threshold
+from wherewhat_pl.evaluation.ranking import Candidate, Correlation, correlations, rank
+from wherewhat_pl.evaluation.results import Row, append_result, find_result, plain, read_results
+from wherewhat_pl.interop.onnx import OnnxDecoder
+from wherewhat_pl.metrics.functional.tpl import traversal_perceptual_length
+from wherewhat_pl.metrics.perceptual import PerceptualDistance
+from wherewhat_pl.pictures.plots import scatter_picture
+from wherewhat_pl.run.files import write_atomically
+from wherewhat_pl.run.folder import find_run
+from wherewhat_pl.run.loading import load_run, torch_device
+
+
+def select(
+    patterns: str,
+    tpl: str = "tpl_small",
+    out: str | None = None,
+    active: int | None = None,
+    device: str = "cpu",
+    settings: EvalSettings | None = None,
+) -> int:
+    """Rank models, print the table, write ``table.csv`` and ``scatter.png``.
+
+    Args:
+        patterns: run folders, folders of runs or of ``.onnx`` decoders, or patterns of them; several with commas.
+        tpl: which TPL; measured where it is missing.
+        out: folder for the results; None: ``selection`` beside the models.
+        active: number of active dimensions that is wanted; None: groups with more come first.
+        device: for runs; decoders of others run on the CPU.
+        settings: of the measurement.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: no model there, an unknown TPL, or a decoder that is none.
+    """
+    if tpl not in TPL_METRICS:
+        raise ConfigError(f"tpl={tpl}: no such TPL{suggestion(tpl, TPL_METRICS)}")
+    paths = find_models(patterns)
+    torch_device(device)
+    chosen = settings or EvalSettings()
+    rows: list[tuple[Candidate, list[Row]]] = []
+    for path in tqdm(paths, desc=tpl, unit="model", dynamic_ncols=True):
+        try:
+            rows.append(_decoder(path, tpl, chosen) if path.suffix == ".onnx" else _run(path, tpl, device, chosen))
+        except ConfigError as error:
+            if "no finished checkpoint" not in str(error):
+                raise
+            print(f"warning: {error}; left out", file=sys.stderr)
+    if not rows:
+        raise ConfigError(f"runs={patterns}: none of these runs has a finished checkpoint")
+    ranked = rank([candidate for candidate, _ in rows], active)
+    found = correlations(ranked)
+    for warning in comparability(rows):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(table(ranked, found, tpl, chosen.distance, active))
+    folder = Path(out) if out else Path(os.path.commonpath([path.parent for path in paths])) / "selection"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "table.csv", csv_table(ranked, tpl, chosen.distance).encode())
+    write_atomically(folder / "scatter.png", scatter_picture(ranked, f"{tpl} ({chosen.distance})"))
+    print(f"\ntable    {folder / 'table.csv'}\nplot     {folder / 'scatter.png'}")
+    return 0
+
+
+def find_models(patterns: str) -> list[Path]:
+    """Run folders and ``.onnx`` files that patterns mean, sorted, each once; raises :class:`ConfigError` for none."""
+    models: list[Path] = []
+    for pattern in filter(None, patterns.split(",")):
+        matches = [Path(match) for match in glob.glob(pattern)]
+        found = [model for match in matches for model in _models_at(match)]
+        if not found and not glob.has_magic(pattern):
+            if not Path(pattern).is_dir():
+                find_run(pattern)  # says that there is none, and which is near
+            raise ConfigError(f"runs={pattern}: holds no run (config.yaml) and no decoder (.onnx)")
+        models += found
+    if not models:
+        raise ConfigError(f"runs={patterns}: no run and no decoder there")
+    return sorted(set(models))
+
+
+def _models_at(path: Path) -> list[Path]:
+    if path.suffix == ".onnx":
+        return [path]
+    if (path / "config.yaml").is_file():
+        return [path]
+    return [file.parent for file in path.glob("*/config.yaml")] + list(path.glob("*.onnx"))
+
+
+def _run(path: Path, tpl: str, device: str, settings: EvalSettings) -> tuple[Candidate, list[Row]]:
+    loaded = load_run(path, device=device)
+    row = evaluate(loaded, [tpl], settings, quiet=True)[tpl]
+    noted = loaded.data_noted()
+    data = f"{noted.get('name', '?')} ({noted.get('source', '?')})"
+    rows = [row, *_others(read_results(results_file(loaded.run)), loaded.images_seen)]
+    return _candidate(path.name, rows, loaded.images_seen, data), rows
+
+
+def _decoder(path: Path, tpl: str, settings: EvalSettings) -> tuple[Candidate, list[Row]]:
+    """A decoder of others; its results, and those that somebody put there, are in ``NAME.eval.jsonl`` beside it."""
+    decoder, file = OnnxDecoder(path), path.with_suffix(".eval.jsonl")
+    preset = tpl_settings(tpl.removeprefix("tpl_"), settings)
+    wanted: Row = {
+        "metric": tpl,
+        "images_seen": 0,
+        "seed": settings.seed,
+        "distance": settings.distance,
+        "settings": {"decoder": decoder.fingerprint, "range": decoder.image_range},
+    }
+    row = find_result(read_results(file), wanted)
+    if row is None:
+        with torch.no_grad():
+            side = max(decoder(torch.zeros(1, decoder.num_latents)).shape[2:])
+        result = traversal_perceptual_length(
+            decoder, decoder.num_latents, PerceptualDistance(settings.distance), preset, batch=tpl_batch(side)
+        )
+        outcome = tpl_outcome(result.as_dict())
+        row = plain(
+            wanted
+            | {
+                "value": outcome.value,
+                "values": outcome.values,
+                "details": outcome.details,
+                "used": outcome.settings,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+        append_result(file, row)
+    rows = [with_threshold(row, preset.threshold), *_others(read_results(file), 0)]
+    return _candidate(path.name, rows, None, f"decoder, values {decoder.image_range}"), rows
+
+
+def _others(rows: list[Row], images_seen: int) -> list[Row]:
+    """The newest row of every metric but TPL that was measured on this checkpoint."""
+    newest = {row["metric"]: row for row in rows if row.get("images_seen", 0) == images_seen}
+    return [row for name, row in newest.items() if not name.startswith("tpl")]
+
+
+def _candidate(name: str, rows: list[Row], images_seen: int | None, data: str) -> Candidate:
+    tpl, *others = rows
+    return Candidate(
+        name=name,
+        num_latents=len(tpl["details"]["mean"]),
+        num_active=int(tpl["values"]["num_active"]),
+        total=float("nan") if tpl["value"] is None else tpl["value"],
+        scores={row["metric"]: row["value"] for row in others if row.get("value") is not None},
+        images_seen=images_seen,
+        data=data,
+    )
+
+
+def comparability(rows: Sequence[tuple[Candidate, list[Row]]]) -> list[str]:
+    """What makes the models' numbers not quite comparable, a sentence each."""
+    said = []
+    if not any(candidate.num_active for candidate, _ in rows):
+        longest = max(max(filter(None, scores[0]["details"]["mean"]), default=0.0) for _, scores in rows)
+        said.append(
+            f"no model has an active dimension, so there is nothing to rank: the longest TPL is {longest:.3f}, below "
+            f"the threshold {scores_threshold(rows)}; set threshold=... for small images or short trainings"
+        )
+    own = [candidate for candidate, _ in rows if candidate.images_seen is not None]
+    if len({candidate.data for candidate in own}) > 1:
+        said.append("the runs were trained on different data: " + ", ".join(sorted({c.data for c in own})))
+    if len({candidate.images_seen for candidate in own}) > 1:
+        low, high = (pick(c.images_seen or 0 for c in own) for pick in (min, max))
+        said.append(f"the runs were trained for {low:,} to {high:,} images; TPL falls and rises with training")
+    if len({candidate.num_latents for candidate, _ in rows}) > 1:
+        said.append("the models have different numbers of latents")
+    measured: dict[str, set[str]] = {}
+    for _, scores in rows:
+        for row in scores[1:]:
+            measured.setdefault(row["metric"], set()).add(str((row.get("settings"), row.get("seed"))))
+    said += [f"{name} was measured with different settings" for name, ways in measured.items() if len(ways) > 1]
+    return said
+
+
+def scores_threshold(rows: Sequence[tuple[Candidate, list[Row]]]) -> float:
+    """The threshold that all TPL values here were read with."""
+    return float(rows[0][1][0]["used"]["threshold"])
+
+
+def table(
+    ranked: Sequence[Candidate],
+    found: dict[str, dict[str, Correlation]],
+    tpl: str,
+    distance: str,
+    active: int | None = None,
+) -> str:
+    """The ranking and the correlations as aligned text."""
+    metrics = sorted({name for candidate in ranked for name in candidate.scores})
+    width = max(len(candidate.name) for candidate in ranked)
+    head = f"{'rank':>4}  {'model':<{width}}  {'active':>7}  {'TPL':>8}" + "".join(f"  {m:>12}" for m in metrics)
+    lines = [f"{tpl} by {distance}; lower is simpler, among equal numbers of active dimensions", "", head]
+    group: int | None = None
+    for position, candidate in enumerate(ranked, start=1):
+        if group is not None and candidate.num_active != group:
+            lines.append(f"{'':>4}  {'-' * (len(head) - 6)}")
+        group = candidate.num_active
+        scores = "".join(
+            f"  {candidate.scores[m]:>12.3f}" if m in candidate.scores else f"  {'-':>12}" for m in metrics
+        )
+        # A collapsed model has a place in the list but no rank.
+        collapsed = "" if candidate.num_active else "   collapsed"
+        lines.append(
+            f"{position if candidate.num_active else '-':>4}  {candidate.name:<{width}}  "
+            f"{candidate.num_active:>3}/{candidate.num_latents:<3}  {candidate.total:>8.3f}{scores}{collapsed}"
+        )
+    order = "with more active dimensions first" if active is None else f"nearest to {active} active dimensions first"
+    lines += ["", f"groups come {order}; models without any are not ranked"]
+    if any(correlation.count >= 4 for groups in found.values() for correlation in groups.values()):
+        lines += ["", "Spearman correlation of TPL with each score, 95 % interval (TPL is good when low):"]
+        lines += [
+            f"  {metric:<14}{label:>10}  {correlation}"
+            for metric, groups in found.items()
+            for label, correlation in groups.items()
+            if correlation.count >= 4  # three models can only agree, disagree, or nearly so
+        ]
+    return "\n".join(lines)
+
+
+def csv_table(ranked: Sequence[Candidate], tpl: str, distance: str) -> str:
+    """The ranking as CSV, a row per model."""
+    metrics = sorted({name for candidate in ranked for name in candidate.scores})
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["rank", "model", "active", "latents", tpl, "distance", "images_seen", "data", *metrics])
+    for position, candidate in enumerate(ranked, start=1):
+        row: list[Any] = [
+            position if candidate.num_active else "",
+            candidate.name,
+            candidate.num_active,
+            candidate.num_latents,
+            candidate.total,
+        ]
+        row += [distance, candidate.images_seen if candidate.images_seen is not None else "", candidate.data]
+        writer.writerow(row + [candidate.scores.get(metric, "") for metric in metrics])
+    return buffer.getvalue()

@@ -1,0 +1,76 @@
+"""Generators of others, as ONNX decoders: a file whose input is latents ``[B, n]`` and whose output is images."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wherewhat_pl.errors import ConfigError
+
+
+class OnnxDecoder:
+    """A decoder run by onnxruntime; called with latents ``[B, n]`` it gives images ``[B, C, H, W]`` in [-1, 1].
+
+    What the file does not say is found out from a few images: channels last are moved first, and the range is taken
+    to be [0, 1] or 0..255 if no value is negative, else [-1, 1].
+
+    Args:
+        path: the ``.onnx`` file; one float32 input ``[B, n]`` (B free or fixed), one output of images, 1 or 3 channels.
+
+    Attributes:
+        num_latents: n.
+        image_range: what the file's values were found to mean: ``"-1..1"``, ``"0..1"`` or ``"0..255"``.
+        fingerprint: of the file.
+
+    Raises:
+        ConfigError: onnxruntime is missing, or the file is not such a decoder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if find_spec("onnxruntime") is None:
+            raise ConfigError(f"{path}: needs the optional extra [onnx]; run 'pip install \"wherewhat-pl[onnx]\"'")
+        import onnxruntime
+
+        self.path = path
+        try:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has an error class of its own for each cause
+            raise ConfigError(f"{path}: is no ONNX model ({' '.join(str(error).split())[:120]})") from None
+        inputs = self._session.get_inputs()
+        shape = inputs[0].shape
+        if len(inputs) != 1 or len(shape) != 2 or not isinstance(shape[1], int) or inputs[0].type != "tensor(float)":
+            found = ", ".join(f"{item.type} {item.shape}" for item in inputs)
+            raise ConfigError(f"{path}: a decoder has one input, float [B, n] with n fixed; this one has {found}")
+        self._input, self.num_latents = inputs[0].name, int(shape[1])
+        self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
+        self.fingerprint = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+        trial = self._run(torch.randn(16, self.num_latents, generator=torch.Generator().manual_seed(0)))
+        self._channels_last = trial.ndim == 4 and trial.shape[1] not in (1, 3) and trial.shape[3] in (1, 3)
+        if trial.ndim != 4 or not (self._channels_last or trial.shape[1] in (1, 3)):
+            raise ConfigError(f"{path}: its output {list(trial.shape)} is no batch of grey or RGB images")
+        self.image_range = "-1..1" if float(trial.min()) < 0 else "0..1" if float(trial.max()) <= 1 else "0..255"
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        images = self._run(latents.cpu())
+        if self._channels_last:
+            images = images.permute(0, 3, 1, 2)
+        if self.image_range != "-1..1":
+            images = images * (2 if self.image_range == "0..1" else 2 / 255) - 1
+        return images
+
+    def _run(self, latents: Tensor) -> Tensor:
+        array = latents.numpy().astype(np.float32)
+        size = self._fixed_batch or len(array)
+        parts = []
+        for start in range(0, len(array), size):
+            part = array[start : start + size]
+            filled = np.concatenate([part, np.zeros((size - len(part), array.shape[1]), np.float32)])
+            parts.append(self._session.run(None, {self._input: filled})[0][: len(part)])
+        return torch.from_numpy(np.concatenate(parts)).float()

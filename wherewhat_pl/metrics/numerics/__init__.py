@@ -1,0 +1,1 @@
+"""What metrics are fitted with: boosted trees, a linear SVM, the reference's random draws."""

@@ -1,0 +1,1 @@
+"""Drawing only: images, traversals and plots as pictures."""

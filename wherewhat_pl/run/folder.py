@@ -1,0 +1,182 @@
+"""Where everything of a run lives, and how a run is loaded again: ``<run.root>/<experiment>/<run.name>/``.
+
+config.yaml      the resolved settings, with versions, git state and the data's source and fingerprint
+checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
+metrics.jsonl    one row per logging interval, keyed by images_seen
+traversals/      pictures, named by images_seen
+wandb/           what Weights & Biases keeps, and the id to resume under
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from wherewhat_pl.config import saved_config, to_dict
+from wherewhat_pl.errors import CheckpointError, ConfigError, nearest
+from wherewhat_pl.run.files import flatten, write_atomically
+from wherewhat_pl.settings import ExperimentConfig
+
+# Settings that may change when a run is continued; all others make it another run.
+CHANGEABLE = re.compile(
+    r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|eval\..*|factors\..*|data\.(root|cache|max_bad)"
+)
+
+
+class RunDir:
+    """The folder of one run.
+
+    Args:
+        path: ``<root>/<experiment>/<name>``; need not exist yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> RunDir:
+        """The folder that ``config`` names; ``run.name`` must be set."""
+        assert config.run.name is not None
+        return cls(Path(config.run.root) / config.experiment / config.run.name)
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "traversals"
+
+    def checkpoint_at(self, images_seen: int) -> Path:
+        return self.checkpoints / f"images-{images_seen:09d}.ckpt"
+
+    def kept_checkpoints(self) -> list[Path]:
+        """All checkpoints, newest first."""
+        return sorted(self.checkpoints.glob("images-*.ckpt"), reverse=True)
+
+    def prepare(self, config: ExperimentConfig, provenance: dict[str, Any]) -> None:
+        """Create the folder and its ``config.yaml``, or check that a run which is there is the same one.
+
+        Raises:
+            ConfigError: ``run.resume=never`` and there is a run, or it was made with other settings.
+        """
+        if self.config_file.is_file():
+            if config.run.resume == "never":
+                raise ConfigError(f"run.resume=never: {self.path} holds a run already; choose another run.name")
+            if different := self._differences(config):
+                key, (old, new) = next(iter(different.items()))
+                raise ConfigError(
+                    f"{key}={new}: the run in {self.path} was made with {key}={old}; choose another run.name"
+                )
+            old_data, new_data = self._data_noted(), provenance["data"]
+            if old_data != new_data:
+                raise ConfigError(
+                    f"data.source={config.data.source}: gives {_in_words(new_data)} now, but the run in {self.path} "
+                    f"was trained on {_in_words(old_data)}; set data.source, or choose another run.name"
+                )
+        try:
+            for folder in (self.checkpoints, self.pictures):
+                folder.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump({**to_dict(config), "provenance": provenance}, sort_keys=False, allow_unicode=True)
+            write_atomically(self.config_file, text.encode())
+        except OSError as error:
+            raise ConfigError(f"run.root={config.run.root}: cannot write to {self.path} ({error.strerror})") from None
+
+    def _differences(self, config: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+        old, new = (flatten(to_dict(c)) for c in (saved_config(self.config_file), config))
+        return {
+            key: (old.get(key), new[key]) for key in new if old.get(key) != new[key] and not CHANGEABLE.fullmatch(key)
+        }
+
+    def _data_noted(self) -> dict[str, Any]:
+        noted: dict[str, Any] = yaml.safe_load(self.config_file.read_text())["provenance"]["data"]
+        return noted
+
+    def forget_metrics_after(self, images_seen: int) -> None:
+        """Drop rows that a continued run will write again, and a last row cut short by a kill."""
+        if not self.metrics_file.is_file():
+            return
+        kept = []
+        for line in self.metrics_file.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if row["images_seen"] <= images_seen:
+                kept.append(line + "\n")
+        write_atomically(self.metrics_file, "".join(kept).encode())
+
+    def newest_sound_checkpoint(self) -> tuple[Path | None, int, list[str]]:
+        """The newest checkpoint that can be read, its ``images_seen``, and a sentence for each one that cannot."""
+        complaints: list[str] = []
+        candidates = self.kept_checkpoints()
+        if self.last_checkpoint.exists():
+            last = self.last_checkpoint.resolve()
+            candidates = [last, *(path for path in candidates if path.resolve() != last)]
+        for path in candidates:
+            try:
+                images_seen = int(load_checkpoint(path)["images_seen"])
+            except CheckpointError as error:
+                complaints.append(f"{error}; using the one before it")
+            else:
+                return path, images_seen, complaints
+        return None, 0, complaints
+
+
+def _in_words(data: dict[str, Any]) -> str:
+    return f"{data['name']} ({data['source']}, fingerprint {data['fingerprint']})"
+
+
+def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint as data only (``weights_only=True``); raises :class:`CheckpointError`."""
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        if not {"images_seen", "config", "state_dict"} <= checkpoint.keys():
+            raise KeyError("it is no checkpoint of a run")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except Exception as error:  # zip, pickle and key errors of all kinds mean the same to the user
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: is damaged ({reason})") from None
+    return checkpoint  # type: ignore[no-any-return]
+
+
+def find_run(path: str | Path) -> RunDir:
+    """The run in a folder that a user named; raises :class:`ConfigError` with the nearest one if there is none."""
+    run = RunDir(path)
+    if not run.config_file.is_file():
+        neighbours = [folder.name for folder in run.path.parent.glob("*") if (folder / "config.yaml").is_file()]
+        raise ConfigError(f"run={path}: no run there (no config.yaml){nearest(run.path.name, neighbours)}")
+    return run
+
+
+def default_name(seed: int, overrides: Sequence[str]) -> str:
+    """A name fixed before launch, from the settings that make a run another one: the same command continues it."""
+    parts = [f"seed{seed}"]
+    for text in sorted(overrides):
+        key, _, value = text.partition("=")
+        if key != "seed" and not CHANGEABLE.fullmatch(key):
+            parts.append(f"{key.removeprefix('model.')}={value}")
+    name = re.sub(r"[^A-Za-z0-9._=+-]+", "-", ",".join(parts).replace(",", "+"))
+    if len(name) > 100:
+        name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name

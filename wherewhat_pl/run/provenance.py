@@ -1,0 +1,31 @@
+"""What a run came from: versions, git state, machine, data; written beside its settings."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def provenance(data: dict[str, Any]) -> dict[str, Any]:
+    """Versions, git state, machine and data, to be written beside the settings."""
+    packages = ("torch", "pytorch-lightning", "torchmetrics", "omegaconf", "kornia", "wandb", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "git": _git_state(),
+        "platform": platform.platform(),
+        "data": data,
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
