@@ -9,3 +9,8 @@ class DataError(Exception):
 
 class MissingDataError(DataError):
     """There are no images where they were looked for; the sentence says what to get and where to put it."""
+
+
+def one_line(error: object, limit: int = 160) -> str:
+    """What an error or a text says, on one line of at most ``limit`` characters."""
+    return " ".join(str(error).split())[:limit]

@@ -27,3 +27,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 def suggestion(word: str, known: Sequence[str]) -> str:
     """The nearest known word, or all of them if none is near."""
     return nearest(word, known) or f"; there are {', '.join(known)}"
+
+
+class ModelError(Exception):
+    """A model cannot do what was asked of it; one sentence."""

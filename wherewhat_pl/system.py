@@ -24,12 +24,11 @@ from wherewhat_pl.augment import AdaptiveAugment
 from wherewhat_pl.config import to_dict
 from wherewhat_pl.distributed import average_gradients
 from wherewhat_pl.errors import NonFiniteError
+from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
-from wherewhat_pl.networks.generator import Generator
-from wherewhat_pl.networks.module_lists import module_list
+from wherewhat_pl.networks.latents import sample_prior
 from wherewhat_pl.settings import ExperimentConfig
 
-UNIFORM_LIMIT = 2.0  #: the uniform prior is U[-2, 2]
 RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)
 
 TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "r1", "real_score", "fake_score")
@@ -62,12 +61,7 @@ class DisentanglingGAN(pl.LightningModule):
         model, resolution = config.model, config.data.resolution
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(config.seed, "weights"))
-            self.generator = Generator(
-                module_list(model.generator.modules, model.mask),
-                channels,
-                model.generator.feature_maps,
-                model.generator.feature_map_scale,
-            )
+            self.generator = build_generator(model, channels)
             if self.generator.resolution != resolution:
                 raise ValueError(
                     f"data.resolution={resolution}: model.generator.modules draws {self.generator.resolution} px; "
@@ -75,11 +69,7 @@ class DisentanglingGAN(pl.LightningModule):
                 )
             self.num_latents = self.generator.num_latents
             self.discriminator = Critic(resolution, channels, 1, model.critic.feature_maps)
-            self.recognizer = (
-                Critic(resolution, channels, self.num_latents, model.critic.feature_maps)
-                if model.loss != "gan"
-                else None
-            )
+            self.recognizer = build_recognizer(model, resolution, channels, self.num_latents)
         self.augment = (
             AdaptiveAugment(model.augment.target, model.augment.speed_kimg) if model.augment.enabled else None
         )
@@ -102,12 +92,7 @@ class DisentanglingGAN(pl.LightningModule):
 
     def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """``[count, n]`` from the prior, on the module's device (or on the generator's, then moved)."""
-        device = generator.device if generator is not None else self.device
-        shape = (count, self.num_latents)
-        if self.config.model.prior == "normal":
-            return torch.randn(shape, generator=generator, device=device).to(self.device)
-        uniform = torch.rand(shape, generator=generator, device=device).to(self.device)
-        return (uniform * 2 - 1) * UNIFORM_LIMIT
+        return sample_prior(self.config.model.prior, count, self.num_latents, generator, self.device)
 
     def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor | float]:
         """Perturbed dimensions ``[count]`` int64 and the epsilon of each, ``[count]`` or one number."""
@@ -250,10 +235,9 @@ class DisentanglingGAN(pl.LightningModule):
 
     # ---------------------------------------------------------------- what others read
 
-    @property
-    def encoder(self) -> Critic | None:
-        """The recognizer to evaluate with: the average if there is one."""
-        return self.recognizer_ema or self.recognizer
+    def model(self) -> Model:
+        """The averages as a :class:`Model`; it shares their weights, so it stays up to date."""
+        return Model(self.generator_ema, self.recognizer_ema or self.recognizer, self.config.model.prior)
 
     def read_losses(self) -> dict[str, float]:
         """Mean of every loss since the last reading, over all ranks; costs one synchronization and resets the sums.

@@ -127,7 +127,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
             if stop.received is None:
                 minutes = (time.monotonic() - started) / 60
                 print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
-                text, results = summarize(system, data)
+                text, results = summarize(system.model(), data, config.factors.images, config.seed)
                 metrics.append(system.images_seen, results)
                 print(
                     f"{text}\npictures     {pictures.path_at(system.images_seen)}\ncheckpoint   {run.last_checkpoint}"

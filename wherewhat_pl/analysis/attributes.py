@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from data_modules.base import DeviceDataModule, to_float
 from data_modules.randomness import generator_for
 from wherewhat_pl.metrics.functional.information import point_biserial
+from wherewhat_pl.model import Model
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,8 @@ class AttributeRow:
     second_correlation: float
 
 
-@torch.no_grad()
 def explain_attributes(
-    encode: Callable[[Tensor], Tensor],
+    model: Model,
     data: DeviceDataModule,
     images: int = 4096,
     seed: int = 0,
@@ -43,7 +41,7 @@ def explain_attributes(
     """Correlate every code with every attribute over random images, drawn without replacement.
 
     Args:
-        encode: images ``[B, C, H, W]`` in [-1, 1] -> codes ``[B, n]``.
+        model: with a recognizer.
         data: set up; with at least two attributes, if any.
         images: how many at most.
         seed: of the choice of images.
@@ -56,7 +54,7 @@ def explain_attributes(
     if names is None or labels is None:
         return None
     order = torch.randperm(data.num_images, generator=generator_for("cpu", seed, "attributes"))[:images]
-    codes = torch.cat([encode(to_float(data.images(part))).float().cpu() for part in order.split(batch_size)])
+    codes = torch.cat([model.encode(to_float(data.images(part))).cpu() for part in order.split(batch_size)])
     table = point_biserial(codes, labels[order])
     rows = []
     for latent, correlations in enumerate(table):

@@ -14,7 +14,9 @@ def run_eval(arguments: Sequence[str]) -> int:
     """``eval run=FOLDER [metrics=NAME,...] [checkpoint=NAME] [device=...] [force=true] [seed=...] ...``."""
     allowed: Kinds = {"run": str, "metrics": str, "checkpoint": str, "device": str, "force": truth}
     given = read_settings("eval", arguments, allowed | MEASURE)
-    from wherewhat_pl.evaluation.evaluate import METRICS, default_metrics, evaluate
+    from wherewhat_pl.evaluation.context import EvaluationContext
+    from wherewhat_pl.evaluation.evaluate import evaluate
+    from wherewhat_pl.evaluation.registry import METRICS, default_metrics
     from wherewhat_pl.run.loading import load_run
 
     names = [name for name in given.get("metrics", "").split(",") if name]
@@ -23,8 +25,9 @@ def run_eval(arguments: Sequence[str]) -> int:
             raise ConfigError(f"metrics={name}: no such metric{suggestion(name, list(METRICS))}")
     settings = eval_settings(given)
     loaded = load_run(required(given, "eval", "run"), given.get("checkpoint"), given.get("device", "auto"))
-    print(f"{loaded.run.path}, {loaded.images_seen:,} images seen, on {loaded.device}")
-    evaluate(loaded, names or default_metrics(loaded), settings, given.get("force", False))
+    print(f"{loaded.run.path}, {loaded.images_seen:,} images seen, on {loaded.model.device}")
+    context = EvaluationContext.of_run(loaded, settings)
+    evaluate(context, names or default_metrics(context), loaded.run.eval_file, given.get("force", False))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from data_modules.base import DeviceDataModule, to_float
 from data_modules.randomness import generator_for
 from wherewhat_pl.metrics.functional import factor_entropies, mutual_information
+from wherewhat_pl.model import Model
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,15 @@ class FactorRow:
     factor_area: float
 
 
-@torch.no_grad()
+def mean_masks(model: Model, seed: int = 0, count: int = 256) -> Tensor:
+    """Each latent's mask averaged over random codes: ``[n, H, W]`` in [0, 1], zero for latents without one."""
+    parts = model.sample(count, seed, "mean masks").split(64)
+    return torch.stack([model.masks(part).sum(0) for part in parts]).sum(0) / count
+
+
 def explain_factors(
-    encode: Callable[[Tensor], Tensor],
+    model: Model,
     data: DeviceDataModule,
-    masks: Tensor | None = None,
     images: int = 4096,
     seed: int = 0,
     batch_size: int = 256,
@@ -44,9 +48,8 @@ def explain_factors(
     """Normalized mutual information of every code with every factor over random images; the best latent per factor.
 
     Args:
-        encode: images ``[B, C, H, W]`` in [-1, 1] -> codes ``[B, n]``.
+        model: with a recognizer.
         data: a module with a ``factor_space``, set up.
-        masks: ``[n, H, W]``, each latent's mean mask at the images' resolution; zero for latents without one.
         images: how many.
         seed: of the choice of images.
         batch_size: images encoded at once.
@@ -58,14 +61,15 @@ def explain_factors(
     assert space is not None
     factors = space.sample(images, generator_for("cpu", seed, "factors"))
     indices = space.to_index(factors)
-    codes = torch.cat([encode(to_float(data.images(part))).float().cpu() for part in indices.split(batch_size)])
+    codes = torch.cat([model.encode(to_float(data.images(part))).cpu() for part in indices.split(batch_size)])
     table = mutual_information(codes, factors) / factor_entropies(factors)  # [n, f]
+    masks = mean_masks(model, seed).to(data.device)
     rows = []
     for position, name in enumerate(space.names):
         latent = int(table[:, position].argmax())
         region = factor_region(data, position, seed)
         on_factor = None
-        if masks is not None and masks[latent].sum() > 0:
+        if masks[latent].sum() > 0:
             on_factor = float((masks[latent] * region).sum() / masks[latent].sum())
         rows.append(FactorRow(name, latent, float(table[latent, position]), on_factor, float(region.mean())))
     return rows

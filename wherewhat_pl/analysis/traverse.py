@@ -2,87 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-DrawWithMasks = Callable[[Tensor], tuple[Tensor, list[Tensor]]]  #: latents ``[B, n]`` -> images and masks per module
+from wherewhat_pl.model import Model
+from wherewhat_pl.pictures.traversal import Traversal
+
+PIXELS_AT_ONCE = 64 * 128**2  # per batch that is drawn: what fits beside a training at 128 px must fit at 512
+CODES_FOR_CHANGE = 4  # base codes over which a latent's change is averaged, beside the one that is drawn
 
 
-@dataclass(frozen=True)
-class Traversal:
-    """All latents' traversals from one base code.
-
-    Attributes:
-        values: ``[columns]``, what the traversed latent is set to.
-        images: ``[n, columns, C, H, W]`` in about [-1, 1].
-        base_image: ``[C, H, W]``, of the base code itself.
-        masks: ``[n, H, W]`` in [0, 1], the masks at the base code, brought to the images' resolution; zero rows
-            for latents that act without a mask (``C_global``). None if no latent has a mask.
-        change: ``[n]``, mean absolute change per pixel from the lowest value to the middle one and on to the highest.
-    """
-
-    values: Tensor
-    images: Tensor
-    base_image: Tensor
-    masks: Tensor | None
-    change: Tensor
-
-    @property
-    def order(self) -> list[int]:
-        """Latents, the one that changes most first."""
-        return self.change.argsort(descending=True).tolist()
-
-
-@torch.no_grad()
 def traverse(
-    draw: DrawWithMasks,
-    base: Tensor,
-    masked_latents: list[int],
+    model: Model,
+    base: Tensor | None = None,
     columns: int = 9,
     limit: float = 2.0,
     change_over: Tensor | None = None,
-    batch_size: int = 64,
+    seed: int = 0,
 ) -> Traversal:
     """Traverse every latent from ``-limit`` to ``limit``.
 
     Args:
-        draw: latents ``[B, n]`` -> images ``[B, C, H, W]`` and a list of masks ``[B, m, h, h]``.
-        base: ``[n]``, the code that is varied.
-        masked_latents: which latents the masks belong to, in the masks' order.
+        model: what draws.
+        base: ``[n]``, the code that is varied; None: one that depends on ``seed`` only, ``change_over`` too.
         columns: values per latent.
         limit: largest value.
         change_over: ``[K, n]`` more base codes, over which ``change`` is averaged too.
-        batch_size: images drawn at once.
+        seed: see ``base``.
 
     Returns:
-        A :class:`Traversal` on the device of ``base``.
+        A :class:`Traversal` on the model's device.
     """
-    num_latents = base.shape[0]
+    if base is None:
+        base, *others = model.sample(1 + CODES_FOR_CHANGE, seed, "traversal")
+        change_over = torch.stack(others)
+    base = base.to(model.device)
+    batch_size = min(64, max(1, PIXELS_AT_ONCE // model.resolution**2))
     values = torch.linspace(-limit, limit, columns, device=base.device)
 
     def along_all(code: Tensor, values: Tensor) -> Tensor:
-        latents = code.repeat(num_latents, len(values), 1)
-        index = torch.arange(num_latents, device=base.device)
+        latents = code.repeat(model.num_latents, len(values), 1)
+        index = torch.arange(model.num_latents, device=base.device)
         latents[index, :, index] = values
         parts = latents.flatten(0, 1).split(batch_size)
-        return torch.cat([draw(part)[0].float() for part in parts]).unflatten(0, (num_latents, len(values)))
+        return torch.cat([model.generate(part) for part in parts]).unflatten(0, (model.num_latents, len(values)))
 
     images = along_all(base, values)
-    others = [] if change_over is None else list(change_over)
     ends_and_middle = [0, columns // 2, columns - 1]  # as many images as tell a circle of hues from no change
-    changes = [images[:, ends_and_middle], *(along_all(code, values[ends_and_middle]) for code in others)]
-    base_images, mask_list = draw(base[None])
-    masks = None
-    if mask_list:
-        size = images.shape[-2:]
-        masks = torch.zeros(num_latents, *size, device=base.device)
-        masks[masked_latents] = torch.cat([F.interpolate(mask.float(), size=size) for mask in mask_list], dim=1)[0]
+    codes = [] if change_over is None else list(change_over.to(model.device))
+    changes = [images[:, ends_and_middle], *(along_all(code, values[ends_and_middle]) for code in codes)]
+    base_images, masks = model.generate(base[None], return_masks=True)
     change = torch.stack([_path_length(each) for each in changes]).mean(0)
-    return Traversal(values, images, base_images[0].float(), masks, change)
+    return Traversal(values, images, base_images[0], masks[0] if model.has_masks else None, change)
 
 
 def _path_length(images: Tensor) -> Tensor:

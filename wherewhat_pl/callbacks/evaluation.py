@@ -8,11 +8,11 @@ import pytorch_lightning as pl
 
 from data_modules.base import DeviceDataModule
 from wherewhat_pl.callbacks.clock import is_due
-from wherewhat_pl.evaluation.context import EvalSettings, Measuring
-from wherewhat_pl.evaluation.evaluate import METRICS, check_metrics, identity, measure, record_result, results_file
-from wherewhat_pl.evaluation.results import find_result, read_results
+from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
+from wherewhat_pl.evaluation.evaluate import identity, measure
+from wherewhat_pl.evaluation.registry import METRICS, check_metrics
+from wherewhat_pl.evaluation.results import append_result, find_result, read_results
 from wherewhat_pl.run.folder import RunDir
-from wherewhat_pl.run.loading import LoadedRun
 from wherewhat_pl.settings import EvalConfig
 from wherewhat_pl.system import DisentanglingGAN
 
@@ -43,9 +43,9 @@ class Evaluation(pl.Callback):
     ) -> None:
         self.run, self.settings, self.wandb_run = run, settings, wandb_run
         self.measured_by = EvalSettings(distance=settings.distance, threshold=settings.threshold)
-        self.loaded = LoadedRun(run, system.config, system, data)
+        self.data = data
         if settings.interval_kimg is not None:
-            check_metrics(settings.metrics, self.loaded, key="eval.metrics")
+            check_metrics(settings.metrics, self._context(system), key="eval.metrics")
 
     def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
         interval = self.settings.interval_kimg
@@ -54,21 +54,24 @@ class Evaluation(pl.Callback):
 
     def evaluate(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
         """Measure now, on all processes together."""
-        measuring = Measuring(self.loaded, self.measured_by)
-        known = read_results(results_file(self.run)) if trainer.is_global_zero else []
+        context = self._context(system)
+        known = read_results(self.run.eval_file) if trainer.is_global_zero else []
         missing = [
-            name
-            for name in dict.fromkeys(self.settings.metrics)
-            if find_result(known, identity(name, measuring)) is None
+            name for name in dict.fromkeys(self.settings.metrics) if find_result(known, identity(name, context)) is None
         ]
         if trainer.world_size > 1:  # only the first process reads the file; all must measure the same
             missing = trainer.strategy.broadcast(missing)
         for name in missing:
             if not (METRICS[name].split or trainer.is_global_zero):
                 continue
-            row = measure(name, measuring)
+            row = measure(name, context)
             if trainer.is_global_zero:
-                record_result(self.run, row)
+                append_result(self.run.eval_file, row)
                 if self.wandb_run is not None and row["value"] is not None:
                     self.wandb_run.log({f"eval/{name}": row["value"], "images_seen": system.images_seen})
         trainer.strategy.barrier("evaluation")
+
+    def _context(self, system: DisentanglingGAN) -> EvaluationContext:
+        data = self.data
+        trained_on = {"name": data.name, "source": data.source, "fingerprint": data.fingerprint}
+        return EvaluationContext(system.model(), self.measured_by, data, system.images_seen, trained_on)

@@ -7,31 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 
-from data_modules.randomness import generator_for
-from wherewhat_pl.analysis.traverse import Traversal, traverse
+from wherewhat_pl.analysis.traverse import traverse
 from wherewhat_pl.callbacks.clock import is_due
 from wherewhat_pl.pictures.traversal import traversal_picture
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import PicturesConfig
 from wherewhat_pl.system import DisentanglingGAN
-
-PIXELS_AT_ONCE = 64 * 128**2  # per batch that is drawn: what fits beside a training at 128 px must fit at 512
-CODES_FOR_CHANGE = 4  # base codes over which a latent's change is averaged, beside the one that is drawn
-
-
-def traverse_system(system: DisentanglingGAN, columns: int = 9, seed: int = 0) -> Traversal:
-    """The traversal of a training system's averaged generator, from a base code that depends on ``seed`` only."""
-    generator = generator_for("cpu", seed, "traversal")
-    bases = system.sample_latents(1 + CODES_FOR_CHANGE, generator)
-
-    def draw(latents: torch.Tensor) -> Any:
-        return system.generator_ema(latents, return_masks=True)
-
-    batch_size = min(64, max(1, PIXELS_AT_ONCE // system.generator.resolution**2))
-    masked = system.generator.masked_latents
-    return traverse(draw, bases[0], masked, columns, change_over=bases[1:], batch_size=batch_size)
 
 
 class TraversalPictures(pl.Callback):
@@ -65,7 +47,7 @@ class TraversalPictures(pl.Callback):
         path = self.path_at(system.images_seen)
         if not trainer.is_global_zero or path.exists():
             return
-        picture = traversal_picture(traverse_system(system, self.settings.columns, system.config.seed))
+        picture = traversal_picture(traverse(system.model(), columns=self.settings.columns, seed=system.config.seed))
         temporary = path.with_name(f".{path.name}")
         picture.save(temporary, format="PNG")
         temporary.replace(path)

@@ -11,17 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_modules.base import to_float
+from data_modules.base import DeviceDataModule, to_float
 from data_modules.factors import FactorSpace
 from data_modules.randomness import generator_for
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.evaluation.codes import CodeTable, encode_sample
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
+from wherewhat_pl.model import Model
 from wherewhat_pl.pictures.pixels import to_uint8
 from wherewhat_pl.run.loading import LoadedRun
 
 DISTANCES = ("stlpips_vgg", "lpips_vgg")
-Halves = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+TrainAndTest = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -62,82 +63,103 @@ class Outcome:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-class Measuring:
-    """What the metrics of one evaluation share: the run, the settings, and what was drawn and encoded already.
+class EvaluationContext:
+    """What the metrics of one evaluation share: a model, perhaps data, and what was drawn and encoded already.
 
     Args:
-        loaded: the run.
-        settings: how to measure.
+        model: what is measured.
+        settings: how.
+        data: what it was trained on, set up or not; None where that is not known (a decoder of others).
+        images_seen: how long it was trained; 0 if that is not known.
+        data_provenance: name, source and fingerprint of what it was trained on.
+        identity: what else tells this model from another one in a results file.
 
     Attributes:
         progress: called with what is done and what there is to do; set by who shows it.
     """
 
-    def __init__(self, loaded: LoadedRun, settings: EvalSettings) -> None:
-        self.loaded, self.settings = loaded, settings
+    def __init__(
+        self,
+        model: Model,
+        settings: EvalSettings | None = None,
+        data: DeviceDataModule | None = None,
+        images_seen: int = 0,
+        data_provenance: dict[str, Any] | None = None,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        self.model, self.settings, self.images_seen = model, settings or EvalSettings(), images_seen
+        self.known_data, self.data_provenance, self.identity = data, data_provenance or {}, identity or {}
         self.progress: Callable[[int, int], None] = lambda done, total: None
+
+    @classmethod
+    def of_run(cls, loaded: LoadedRun, settings: EvalSettings | None = None) -> EvaluationContext:
+        """What there is to measure of a loaded run."""
+        return cls(loaded.model, settings, loaded.data, loaded.images_seen, loaded.run.data_provenance())
+
+    @cached_property
+    def data(self) -> DeviceDataModule:
+        """The data, opened or drawn on the model's device; raises :class:`DataError` if it cannot be."""
+        if self.known_data is None:
+            raise ConfigError("this model comes without data to measure it on")
+        if self.known_data.trainer is None:
+            self.known_data.device = self.model.device
+        self.known_data.setup()
+        return self.known_data
 
     @property
     def space(self) -> FactorSpace:
-        space = self.loaded.ready_data().factor_space
-        assert space is not None
-        return space
+        """The data's factors; only for metrics that need them."""
+        assert self.data.factor_space is not None
+        return self.data.factor_space
 
     @property
     def batch(self) -> int:
         """Images at once; as many pixels as ``settings.batch`` images of 64 x 64 have."""
-        return max(4, int(self.settings.batch * min(1.0, (64 / self.loaded.config.data.resolution) ** 2)))
+        return max(4, int(self.settings.batch * min(1.0, (64 / self.model.resolution) ** 2)))
 
     @cached_property
     def codes(self) -> CodeTable:
         """Codes by image index, for scores that ask for most of the factor grid."""
-        data = self.loaded.ready_data()
         return CodeTable(
-            data.images,
-            self.loaded.encode,
-            data.num_images,
-            self.loaded.num_latents,
+            self.data.images,
+            self.model.encode,
+            self.data.num_images,
+            self.model.num_latents,
             self.batch,
             self.settings.seed,
             progress=lambda done, total: self.progress(done, total),
         )
 
     @cached_property
-    def halves(self) -> Halves:
+    def train_and_test_codes(self) -> TrainAndTest:
         """Codes and factors of random images, to train and to test on."""
-        halves: list[Any] = []
+        arrays: list[Any] = []
         for half, count in (("train", self.settings.train), ("test", self.settings.test)):
             factors = self.space.sample(count, generator_for("cpu", self.settings.seed, "evaluation", half))
-            images, indices = self.loaded.ready_data().images, self.space.to_index(factors)
-            codes = encode_sample(images, self.loaded.encode, indices, self.batch, self.progress)
-            halves += [codes, factors.numpy()]
-        return halves[0], halves[1], halves[2], halves[3]
+            indices = self.space.to_index(factors)
+            codes = encode_sample(self.data.images, self.model.encode, indices, self.batch, self.progress)
+            arrays += [codes, factors.numpy()]
+        return arrays[0], arrays[1], arrays[2], arrays[3]
 
     @cached_property
     def distance(self) -> PerceptualDistance:
-        """The perceptual distance, on the run's device."""
-        return PerceptualDistance(self.settings.distance).to(self.loaded.device)
-
-    def latents(self, count: int, purpose: str) -> Tensor:
-        """``[count, n]`` from the run's prior, on its device; the same ones for the same seed and purpose."""
-        return self.loaded.system.sample_latents(count, generator_for("cpu", self.settings.seed, purpose))
+        """The perceptual distance, on the model's device."""
+        return PerceptualDistance(self.settings.distance).to(self.model.device)
 
     def real_images(self) -> Iterator[Tensor]:
         """Random images of the data set in batches ``[B, 3, H, W]`` uint8; all of them if it has no more."""
-        data = self.loaded.ready_data()
         generator = generator_for("cpu", self.settings.seed, "real images")
-        if data.num_images <= self.settings.images:
-            indices = torch.arange(data.num_images)
+        if self.data.num_images <= self.settings.images:
+            indices = torch.arange(self.data.num_images)
         else:
-            indices = torch.randint(data.num_images, (self.settings.images,), generator=generator)
+            indices = torch.randint(self.data.num_images, (self.settings.images,), generator=generator)
         for part in self._parts(indices):
-            images = data.images(part)
-            yield images.expand(-1, 3, -1, -1)
+            yield self.data.images(part).expand(-1, 3, -1, -1)
 
     def generated_images(self) -> Iterator[Tensor]:
         """Images from the prior in batches ``[B, 3, H, W]`` uint8: clipped and rounded as a file would hold them."""
-        for part in self._parts(self.latents(self.settings.images, "generated images")):
-            yield to_uint8(self.loaded.generate(part)).to(self.loaded.device)
+        for part in self._parts(self.model.sample(self.settings.images, self.settings.seed, "generated images")):
+            yield to_uint8(self.model.generate(part)).to(self.model.device)
 
     def _parts(self, rows: Tensor) -> Iterator[Tensor]:
         done, size = 0, min(self.batch, 256)
@@ -149,7 +171,7 @@ class Measuring:
     @cached_property
     def vgg_features(self) -> tuple[Tensor, Tensor]:
         """Features ``[N, 512]`` of real and of generated images, by the network that comes with stlpips."""
-        network = PerceptualDistance().to(self.loaded.device)
+        network = PerceptualDistance().to(self.model.device)
         with torch.no_grad():
             real, generated = (
                 torch.cat([network.embeddings(to_float(batch)).double() for batch in batches])

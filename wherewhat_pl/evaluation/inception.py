@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wherewhat_pl.evaluation.context import Measuring, Outcome
+from wherewhat_pl.evaluation.context import EvaluationContext, Outcome
+from wherewhat_pl.evaluation.registry import metric
 from wherewhat_pl.metrics.functional import precision_recall
+from wherewhat_pl.networks.latents import sample_prior
 
 LIBRARIES = ("torch_fidelity", "torchvision")
 POOL3 = 2048  #: torchmetrics' name of the features that FID and KID are defined on
@@ -26,7 +28,17 @@ def missing_libraries() -> list[str]:
     return [name for name in LIBRARIES if find_spec(name) is None]
 
 
-def fid(m: Measuring, feature: int | nn.Module = POOL3) -> Outcome:
+def _missing() -> str:
+    if not (missing := missing_libraries()):
+        return ""
+    return (
+        f"needs the optional extra [fid] (missing: {', '.join(missing)}); run 'pip install \"wherewhat-pl[fid]\"', "
+        f"or use fd_vgg, kd_vgg, pr_vgg"
+    )
+
+
+@metric("fid", "FID, low", settings=("images",), needs=("images",), missing=_missing)
+def fid(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     """FID (Heusel et al. 2017) between ``images`` real and as many generated ones."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -34,7 +46,8 @@ def fid(m: Measuring, feature: int | nn.Module = POOL3) -> Outcome:
     return Outcome(float(metric.compute()))
 
 
-def kid(m: Measuring, feature: int | nn.Module = POOL3) -> Outcome:
+@metric("kid", "KID, low", settings=("images",), needs=("images",), missing=_missing)
+def kid(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     """KID (Binkowski et al. 2018), mean and deviation over 100 random subsets of up to 1,000 images."""
     from torchmetrics.image.kid import KernelInceptionDistance
 
@@ -44,22 +57,30 @@ def kid(m: Measuring, feature: int | nn.Module = POOL3) -> Outcome:
     return Outcome(float(mean), {"std": float(std)}, settings={"subset_size": subset})
 
 
-def inception_score(m: Measuring, feature: str | nn.Module = "logits_unbiased") -> Outcome:
+@metric("inception_score", "inception score, high", settings=("images",), missing=_missing)
+def inception_score(m: EvaluationContext, feature: str | nn.Module = "logits_unbiased") -> Outcome:
     """Inception score (Salimans et al. 2016), mean and deviation over 10 splits."""
     from torchmetrics.image.inception import InceptionScore
 
-    metric = InceptionScore(feature=feature, sync_on_compute=False).to(m.loaded.device)
+    metric = InceptionScore(feature=feature, sync_on_compute=False).to(m.model.device)
     for images in m.generated_images():
         metric.update(images)
     mean, std = _seeded(m, metric.compute)
     return Outcome(float(mean), {"std": float(std)})
 
 
-def pr_inception(m: Measuring, feature: int | nn.Module = POOL3) -> Outcome:
+@metric(
+    "pr_inception",
+    "precision and recall on Inception features, high",
+    settings=("images",),
+    needs=("images",),
+    missing=_missing,
+)
+def pr_inception(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     """Improved precision and recall (Kynkaanniemi et al. 2019) on Inception's features, not on their VGG's."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    network = FrechetInceptionDistance(feature=feature).to(m.loaded.device).inception
+    network = FrechetInceptionDistance(feature=feature).to(m.model.device).inception
     with torch.no_grad():
         real, generated = (
             torch.cat([network(images).flatten(1).double() for images in batches])
@@ -70,7 +91,8 @@ def pr_inception(m: Measuring, feature: int | nn.Module = POOL3) -> Outcome:
     return Outcome(harmonic, {"precision": precision, "recall": recall})
 
 
-def ppl(m: Measuring) -> Outcome:
+@metric("ppl", "perceptual path length (LPIPS-VGG), low", settings=("images",), missing=_missing)
+def ppl(m: EvaluationContext) -> Outcome:
     """Perceptual path length (Karras et al. 2019) in latent space, by LPIPS-VGG at 64 pixels."""
     from torchmetrics.functional.image import perceptual_path_length
 
@@ -79,7 +101,7 @@ def ppl(m: Measuring) -> Outcome:
             _Drawing(m),  # type: ignore[arg-type]  # it asks for a subclass, and checks for the methods
             num_samples=m.settings.images,
             batch_size=min(64, m.batch),
-            device=m.loaded.device,
+            device=m.model.device,
         )
 
     mean, std, _ = _seeded(m, measure)
@@ -89,27 +111,27 @@ def ppl(m: Measuring) -> Outcome:
 class _Drawing(nn.Module):
     """The generator as torchmetrics wants it: it samples latents, and its images are 0 to 255."""
 
-    def __init__(self, m: Measuring) -> None:
+    def __init__(self, m: EvaluationContext) -> None:
         super().__init__()
-        self.measuring = m
+        self.model = m.model
 
     def sample(self, num_samples: int) -> Tensor:
-        return self.measuring.loaded.system.sample_latents(num_samples)
+        return sample_prior(self.model.prior, num_samples, self.model.num_latents, device=self.model.device)
 
     def forward(self, latents: Tensor) -> Tensor:
-        images = self.measuring.loaded.generate(latents).clamp(-1, 1)
+        images = self.model.generate(latents).clamp(-1, 1)
         return (images.expand(-1, 3, -1, -1) + 1) * 127.5
 
 
-def _updated(m: Measuring, metric: Any) -> Any:
-    metric = metric.to(m.loaded.device)
+def _updated(m: EvaluationContext, metric: Any) -> Any:
+    metric = metric.to(m.model.device)
     for real, batches in ((True, m.real_images()), (False, m.generated_images())):
         for images in batches:
             metric.update(images, real=real)
     return metric
 
 
-def _seeded(m: Measuring, work: Callable[[], Any]) -> Any:
+def _seeded(m: EvaluationContext, work: Callable[[], Any]) -> Any:
     """torchmetrics draws its subsets from torch's global generator: seeded here, and left as it was."""
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

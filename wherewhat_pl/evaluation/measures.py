@@ -1,11 +1,10 @@
-"""What `eval` can measure of a run: each function takes a :class:`Measuring` and gives an :class:`Outcome`.
+"""What ``eval`` can measure: each function takes an :class:`EvaluationContext` and gives an :class:`Outcome`.
 
 The mathematics is in ``wherewhat_pl.metrics``; here images are drawn, encoded and handed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,29 +14,45 @@ from torch import Tensor
 from data_modules.randomness import generator_for
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.codes import encode_sample
-from wherewhat_pl.evaluation.context import EvalSettings, Measuring, Outcome
+from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext, Outcome
+from wherewhat_pl.evaluation.registry import metric
 from wherewhat_pl.evaluation.results import Row
 from wherewhat_pl.metrics import functional
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings, traversal_perceptual_length
 
+CODES = ("recognizer", "factors")
+TRAIN_AND_TEST = ("train", "test")
+TPL = "traversal perceptual length, low"
 
-def tpl(preset: str) -> Callable[[Measuring], Outcome]:
-    """The measure for a TPL preset; it is shared among processes if there are several."""
 
-    def measure(measuring: Measuring) -> Outcome:
-        loaded = measuring.loaded
-        result = traversal_perceptual_length(
-            loaded.generate,
-            loaded.num_latents,
-            measuring.distance,
-            tpl_settings(preset, measuring.settings),
-            batch=tpl_batch(loaded.config.data.resolution),
-            device=loaded.device,
-            progress=lambda done, total: measuring.progress(done, total),
-        )
-        return tpl_outcome(result.as_dict())
+@metric("tpl_small", TPL, split=True, is_tpl=True, default=True)
+def tpl_small(m: EvaluationContext) -> Outcome:
+    return _tpl("small", m)
 
-    return measure
+
+@metric("tpl_large", TPL, split=True, is_tpl=True)
+def tpl_large(m: EvaluationContext) -> Outcome:
+    return _tpl("large", m)
+
+
+@metric("tpl_huge", TPL, split=True, is_tpl=True)
+def tpl_huge(m: EvaluationContext) -> Outcome:
+    return _tpl("huge", m)
+
+
+def _tpl(preset: str, m: EvaluationContext) -> Outcome:
+    result = traversal_perceptual_length(
+        m.model.generate,
+        m.model.num_latents,
+        m.distance,
+        tpl_settings(preset, m.settings),
+        batch=max(4, min(256, 2**20 // m.model.resolution**2)),  # features: 120 numbers per pixel, half a gigabyte
+        device=m.model.device,
+        progress=lambda done, total: m.progress(done, total),
+    ).as_dict()
+    numbers = {name: float(result[name]) for name in ("total", "per_dimension", "num_active")}  # type: ignore[arg-type]
+    details = {name: result[name] for name in ("mean", "std", "active")}
+    return Outcome(numbers["total"], numbers, details, dict(result["settings"]))  # type: ignore[call-overload]
 
 
 def tpl_settings(preset: str, settings: EvalSettings) -> TPLSettings:
@@ -60,39 +75,33 @@ def with_threshold(row: Row, threshold: float) -> Row:
     }
 
 
-def tpl_batch(resolution: int) -> int:
-    """Images whose perceptual features are held at once, about 120 numbers per pixel each: half a gigabyte."""
-    return max(4, min(256, 2**20 // resolution**2))
+@metric("fvm", "FactorVAE metric (Locatello's settings), high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
+def fvm(m: EvaluationContext) -> Outcome:
+    return _factor_vae(m)
 
 
-def tpl_outcome(result: dict[str, Any]) -> Outcome:
-    """A :meth:`TPLResult.as_dict` as an outcome: the sum over the active dimensions, and the rest."""
-    numbers = {name: float(result[name]) for name in ("total", "per_dimension", "num_active")}
-    details = {name: result[name] for name in ("mean", "std", "active")}
-    return Outcome(numbers["total"], numbers, details, dict(result["settings"]))
+@metric("fvm_paper", "FactorVAE metric (PS-SC's settings), high", settings=TRAIN_AND_TEST, needs=CODES)
+def fvm_paper(m: EvaluationContext) -> Outcome:
+    return _factor_vae(m, **functional.FACTOR_VAE_PRESETS["paper"])
 
 
-def fvm(**preset: Any) -> Callable[[Measuring], Outcome]:
-    """The measure for a FactorVAE preset."""
-
-    def measure(m: Measuring) -> Outcome:
-        settings = {"seed": m.settings.seed} | preset
-        score = functional.factor_vae_score(
-            m.codes,
-            m.space,
-            train_votes=m.settings.train,
-            test_votes=m.settings.test,
-            encode_batch=m.space.num_images,
-            takes="indices",
-            **settings,
-        )
-        numbers = {"train_accuracy": score["train_accuracy"], "num_active": float(score["num_active"])}
-        return Outcome(float(score), numbers, {"active": score["active"]}, settings)
-
-    return measure
+def _factor_vae(m: EvaluationContext, **preset: Any) -> Outcome:
+    settings = {"seed": m.settings.seed} | preset
+    score = functional.factor_vae_score(
+        m.codes,
+        m.space,
+        train_votes=m.settings.train,
+        test_votes=m.settings.test,
+        encode_batch=m.space.num_images,
+        takes="indices",
+        **settings,
+    )
+    numbers = {"train_accuracy": score["train_accuracy"], "num_active": float(score["num_active"])}
+    return Outcome(float(score), numbers, {"active": score["active"]}, settings)
 
 
-def beta_vae(m: Measuring) -> Outcome:
+@metric("beta_vae", "beta-VAE metric, high", settings=TRAIN_AND_TEST, needs=CODES)
+def beta_vae(m: EvaluationContext) -> Outcome:
     score = functional.beta_vae_score(
         m.codes,
         m.space,
@@ -105,8 +114,9 @@ def beta_vae(m: Measuring) -> Outcome:
     return Outcome(float(score), {"train_accuracy": score["train_accuracy"]})
 
 
-def mig(m: Measuring) -> Outcome:
-    score = functional.mig(*m.halves[:2])
+@metric("mig", "mutual information gap, high", settings=("train",), needs=CODES, default=True)
+def mig(m: EvaluationContext) -> Outcome:
+    score = functional.mig(*m.train_and_test_codes[:2])
     matrix = score["mutual_information"] / score["entropy"].clip(1e-12)
     return Outcome(
         float(score),
@@ -115,52 +125,64 @@ def mig(m: Measuring) -> Outcome:
     )
 
 
-def sap(m: Measuring) -> Outcome:
-    score = functional.sap(*m.halves)
+@metric("sap", "separated attribute predictability, high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
+def sap(m: EvaluationContext) -> Outcome:
+    score = functional.sap(*m.train_and_test_codes)
     return Outcome(float(score), {}, {"factors": list(m.space.names), "accuracy": score["accuracy"]})
 
 
-def dci(m: Measuring) -> Outcome:
-    scores = functional.dci(*m.halves)
+@metric("dci", "DCI disentanglement, high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
+def dci(m: EvaluationContext) -> Outcome:
+    scores = functional.dci(*m.train_and_test_codes)
     names = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
     details = {"factors": list(m.space.names), "importance": scores["importance_matrix"]}
     return Outcome(scores["disentanglement"], {name: float(scores[name]) for name in names}, details)
 
 
-def modularity(m: Measuring) -> Outcome:
-    return Outcome(float(functional.modularity(*m.halves[:2])))
+@metric("modularity", "modularity, high", settings=("train",), needs=CODES, default=True)
+def modularity(m: EvaluationContext) -> Outcome:
+    return Outcome(float(functional.modularity(*m.train_and_test_codes[:2])))
 
 
-def explicitness(m: Measuring) -> Outcome:
-    score = functional.explicitness(*m.halves)
+@metric("explicitness", "explicitness, high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
+def explicitness(m: EvaluationContext) -> Outcome:
+    score = functional.explicitness(*m.train_and_test_codes)
     return Outcome(float(score), {"train": float(score["train"])})
 
 
-def separability(m: Measuring) -> Outcome:
-    data = m.loaded.ready_data()
+@metric(
+    "separability",
+    "linear separability of attributes, low",
+    settings=("train",),
+    needs=("recognizer", "attributes", "images"),
+)
+def separability(m: EvaluationContext) -> Outcome:
+    data = m.data
     names, attributes = data.attribute_names, data.attributes
     if names is None or attributes is None:
         raise ConfigError(f"metrics=separability: needs attributes, and {data.name} ({data.source}) has none")
     order = torch.randperm(data.num_images, generator=generator_for("cpu", m.settings.seed, "evaluation", "attributes"))
     indices = order[: m.settings.train]
-    codes = encode_sample(data.images, m.loaded.encode, indices, m.batch, m.progress)
+    codes = encode_sample(data.images, m.model.encode, indices, m.batch, m.progress)
     score = functional.linear_separability(codes, attributes[indices])
     return Outcome(float(score), dict(zip(names, map(float, score["conditional_entropy"]), strict=True)))
 
 
-def irs(m: Measuring) -> Outcome:
-    score = functional.irs(*m.halves[:2])
+@metric("irs", "interventional robustness, high", settings=("train",), needs=CODES, default=True)
+def irs(m: EvaluationContext) -> Outcome:
+    score = functional.irs(*m.train_and_test_codes[:2])
     return Outcome(float(score), {}, {"active": score["active"], "parents": score["parents"]})
 
 
-def where(m: Measuring) -> Outcome:
+@metric("where", "lift of mask faithfulness, high", settings=("samples",), needs=("masks",), default=True)
+def where(m: EvaluationContext) -> Outcome:
     """Lift of mask faithfulness, mean over the latents that change anything; see ``docs/where_metrics.md``."""
-    masked = m.loaded.system.generator.masked_latents
-    latents = m.latents(m.settings.samples, "where")
+    masked = m.model.masked_latents
+    latents = m.model.sample(m.settings.samples, m.settings.seed, "where")
     changes, masks, done = [], [], 0
     for part in latents.split(max(1, m.batch // 64)):
-        changes.append(functional.traversal_change(m.loaded.generate, part)[:, masked].cpu())
-        masks.append(m.loaded.masks(part).cpu())
+        changes.append(functional.traversal_change(m.model.generate, part)[:, masked].cpu())
+        masks.append(m.model.masks(part)[:, masked].cpu())
         done += len(part)
         m.progress(done, len(latents))
     change, mask = torch.cat(changes), torch.cat(masks)
@@ -177,18 +199,21 @@ def where(m: Measuring) -> Outcome:
     return Outcome(numbers["lift"], numbers | {"overlap": functional.mean_overlap(mask)}, details)
 
 
-def fd_vgg(m: Measuring) -> Outcome:
+@metric("fd_vgg", "Frechet distance on VGG features (not FID), low", settings=("images",), needs=("images",))
+def fd_vgg(m: EvaluationContext) -> Outcome:
     moments: list[Tensor] = []
     for features in m.vgg_features:
         moments += [features.mean(0), features.T.cov()]
     return Outcome(float(functional.frechet_distance(*moments)))
 
 
-def kd_vgg(m: Measuring) -> Outcome:
+@metric("kd_vgg", "kernel distance on VGG features (not KID), low", settings=("images",), needs=("images",))
+def kd_vgg(m: EvaluationContext) -> Outcome:
     return Outcome(float(functional.kernel_distance(*m.vgg_features)))
 
 
-def pr_vgg(m: Measuring) -> Outcome:
+@metric("pr_vgg", "precision and recall on VGG features, high", settings=("images",), needs=("images",))
+def pr_vgg(m: EvaluationContext) -> Outcome:
     precision, recall = map(float, functional.precision_recall(*m.vgg_features))
     harmonic = 2 * precision * recall / max(precision + recall, 1e-12)
     return Outcome(harmonic, {"precision": precision, "recall": recall})

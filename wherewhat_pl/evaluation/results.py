@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from wherewhat_pl.run.files import append_row, read_rows
 
 Row = dict[str, Any]
 
@@ -17,34 +18,18 @@ IDENTITY = ("metric", "images_seen", "seed", "distance", "settings")
 
 
 def read_results(path: Path) -> list[Row]:
-    """All rows of a results file, oldest first; none if there is no file. A line cut short by a kill is skipped."""
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(row, dict) and "metric" in row:
-            rows.append(row)
-    return rows
+    """All rows of a results file, oldest first; none if there is no file."""
+    return [row for row in read_rows(path) if "metric" in row]
 
 
 def append_result(path: Path, row: Row) -> None:
-    """Append one row as one line, after a line break if the last writer was killed within its line."""
-    text = json.dumps(plain(row), allow_nan=False) + "\n"
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, 2)
-            if file.read(1) != b"\n":
-                text = "\n" + text
-        file.write(text.encode())
+    """Append one row to a results file."""
+    append_row(path, to_json(row))
 
 
 def find_result(rows: list[Row], wanted: Row) -> Row | None:
     """The newest row that measured what ``wanted`` names: equal in every key of :data:`IDENTITY`."""
-    identity = plain({key: wanted.get(key) for key in IDENTITY})
+    identity = to_json({key: wanted.get(key) for key in IDENTITY})
     return next((row for row in reversed(rows) if all(row.get(key) == identity[key] for key in IDENTITY)), None)
 
 
@@ -57,14 +42,14 @@ def newest_per_metric(rows: list[Row]) -> dict[str, Row]:
     return newest
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Tensors, arrays and numpy numbers as lists and numbers; NaN and infinities, which JSON lacks, as None."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        return plain(value.tolist())
+        return to_json(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_json(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value

@@ -7,23 +7,19 @@ import glob
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from wherewhat_pl.errors import ConfigError, suggestion
-from wherewhat_pl.evaluation.context import EvalSettings
-from wherewhat_pl.evaluation.evaluate import TPL_METRICS, evaluate, results_file
-from wherewhat_pl.evaluation.measures import tpl_batch, tpl_outcome, tpl_settings, with_threshold
+from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
+from wherewhat_pl.evaluation.evaluate import evaluate
 from wherewhat_pl.evaluation.ranking import Candidate, Correlation, correlations, rank
-from wherewhat_pl.evaluation.results import Row, append_result, find_result, plain, read_results
-from wherewhat_pl.interop.onnx import OnnxDecoder
-from wherewhat_pl.metrics.functional.tpl import traversal_perceptual_length
-from wherewhat_pl.metrics.perceptual import PerceptualDistance
+from wherewhat_pl.evaluation.registry import tpl_metrics
+from wherewhat_pl.evaluation.results import Row, read_results
+from wherewhat_pl.interop.onnx import OnnxModel
 from wherewhat_pl.pictures.plots import scatter_picture
 from wherewhat_pl.run.files import write_atomically
 from wherewhat_pl.run.folder import find_run
@@ -54,15 +50,15 @@ def select(
     Raises:
         ConfigError: no model there, an unknown TPL, or a decoder that is none.
     """
-    if tpl not in TPL_METRICS:
-        raise ConfigError(f"tpl={tpl}: no such TPL{suggestion(tpl, TPL_METRICS)}")
+    if tpl not in tpl_metrics():
+        raise ConfigError(f"tpl={tpl}: no such TPL{suggestion(tpl, tpl_metrics())}")
     paths = find_models(patterns)
     torch_device(device)
     chosen = settings or EvalSettings()
     rows: list[tuple[Candidate, list[Row]]] = []
     for path in tqdm(paths, desc=tpl, unit="model", dynamic_ncols=True):
         try:
-            rows.append(_decoder(path, tpl, chosen) if path.suffix == ".onnx" else _run(path, tpl, device, chosen))
+            rows.append(_measured(path, tpl, device, chosen))
         except ConfigError as error:
             if "no finished checkpoint" not in str(error):
                 raise
@@ -106,53 +102,30 @@ def _models_at(path: Path) -> list[Path]:
     return [file.parent for file in path.glob("*/config.yaml")] + list(path.glob("*.onnx"))
 
 
-def _run(path: Path, tpl: str, device: str, settings: EvalSettings) -> tuple[Candidate, list[Row]]:
-    loaded = load_run(path, device=device)
-    row = evaluate(loaded, [tpl], settings, quiet=True)[tpl]
-    noted = loaded.data_noted()
-    data = f"{noted.get('name', '?')} ({noted.get('source', '?')})"
-    rows = [row, *_others(read_results(results_file(loaded.run)), loaded.images_seen)]
-    return _candidate(path.name, rows, loaded.images_seen, data), rows
-
-
-def _decoder(path: Path, tpl: str, settings: EvalSettings) -> tuple[Candidate, list[Row]]:
-    """A decoder of others; its results, and those that somebody put there, are in ``NAME.eval.jsonl`` beside it."""
-    decoder, file = OnnxDecoder(path), path.with_suffix(".eval.jsonl")
-    preset = tpl_settings(tpl.removeprefix("tpl_"), settings)
-    wanted: Row = {
-        "metric": tpl,
-        "images_seen": 0,
-        "seed": settings.seed,
-        "distance": settings.distance,
-        "settings": {"decoder": decoder.fingerprint, "range": decoder.image_range},
-    }
-    row = find_result(read_results(file), wanted)
-    if row is None:
-        with torch.no_grad():
-            side = max(decoder(torch.zeros(1, decoder.num_latents)).shape[2:])
-        result = traversal_perceptual_length(
-            decoder, decoder.num_latents, PerceptualDistance(settings.distance), preset, batch=tpl_batch(side)
+def _measured(path: Path, tpl: str, device: str, settings: EvalSettings) -> tuple[Candidate, list[Row]]:
+    """A model's TPL, and the other rows that were measured on it; a decoder's are in ``NAME.eval.jsonl`` beside it."""
+    if path.suffix == ".onnx":
+        decoder, file, images_seen = OnnxModel(path), path.with_suffix(".eval.jsonl"), None
+        data = f"decoder, values {decoder.image_range}"
+        identity = {"decoder": decoder.fingerprint, "range": decoder.image_range}
+        context = EvaluationContext(decoder, settings, identity=identity)
+    else:
+        loaded = load_run(path, device=device)
+        file, images_seen, context = (
+            loaded.run.eval_file,
+            loaded.images_seen,
+            EvaluationContext.of_run(loaded, settings),
         )
-        outcome = tpl_outcome(result.as_dict())
-        row = plain(
-            wanted
-            | {
-                "value": outcome.value,
-                "values": outcome.values,
-                "details": outcome.details,
-                "used": outcome.settings,
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
-        append_result(file, row)
-    rows = [with_threshold(row, preset.threshold), *_others(read_results(file), 0)]
-    return _candidate(path.name, rows, None, f"decoder, values {decoder.image_range}"), rows
+        data = "{} ({})".format(*(context.data_provenance.get(key, "?") for key in ("name", "source")))
+    row = evaluate(context, [tpl], file, quiet=True)[tpl]
+    rows = [row, *_others(read_results(file), context.images_seen)]
+    return _candidate(path.name, rows, images_seen, data), rows
 
 
 def _others(rows: list[Row], images_seen: int) -> list[Row]:
     """The newest row of every metric but TPL that was measured on this checkpoint."""
     newest = {row["metric"]: row for row in rows if row.get("images_seen", 0) == images_seen}
-    return [row for name, row in newest.items() if not name.startswith("tpl")]
+    return [row for name, row in newest.items() if name not in tpl_metrics()]
 
 
 def _candidate(name: str, rows: list[Row], images_seen: int | None, data: str) -> Candidate:
@@ -170,27 +143,27 @@ def _candidate(name: str, rows: list[Row], images_seen: int | None, data: str) -
 
 def comparability(rows: Sequence[tuple[Candidate, list[Row]]]) -> list[str]:
     """What makes the models' numbers not quite comparable, a sentence each."""
-    said = []
+    warnings = []
     if not any(candidate.num_active for candidate, _ in rows):
         longest = max(max(filter(None, scores[0]["details"]["mean"]), default=0.0) for _, scores in rows)
-        said.append(
+        warnings.append(
             f"no model has an active dimension, so there is nothing to rank: the longest TPL is {longest:.3f}, below "
             f"the threshold {scores_threshold(rows)}; set threshold=... for small images or short trainings"
         )
     own = [candidate for candidate, _ in rows if candidate.images_seen is not None]
     if len({candidate.data for candidate in own}) > 1:
-        said.append("the runs were trained on different data: " + ", ".join(sorted({c.data for c in own})))
+        warnings.append("the runs were trained on different data: " + ", ".join(sorted({c.data for c in own})))
     if len({candidate.images_seen for candidate in own}) > 1:
         low, high = (pick(c.images_seen or 0 for c in own) for pick in (min, max))
-        said.append(f"the runs were trained for {low:,} to {high:,} images; TPL falls and rises with training")
+        warnings.append(f"the runs were trained for {low:,} to {high:,} images; TPL falls and rises with training")
     if len({candidate.num_latents for candidate, _ in rows}) > 1:
-        said.append("the models have different numbers of latents")
+        warnings.append("the models have different numbers of latents")
     measured: dict[str, set[str]] = {}
     for _, scores in rows:
         for row in scores[1:]:
             measured.setdefault(row["metric"], set()).add(str((row.get("settings"), row.get("seed"))))
-    said += [f"{name} was measured with different settings" for name, ways in measured.items() if len(ways) > 1]
-    return said
+    warnings += [f"{name} was measured with different settings" for name, ways in measured.items() if len(ways) > 1]
+    return warnings
 
 
 def scores_threshold(rows: Sequence[tuple[Candidate, list[Row]]]) -> float:

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data_modules.errors import one_line
 from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.model import Model
 
 
-class OnnxDecoder:
-    """A decoder run by onnxruntime; called with latents ``[B, n]`` it gives images ``[B, C, H, W]`` in [-1, 1].
+class OnnxModel(Model):
+    """A decoder run by onnxruntime on the CPU; it has no masks and no recognizer.
 
     What the file does not say is found out from a few images: channels last are moved first, and the range is taken
     to be [0, 1] or 0..255 if no value is negative, else [-1, 1].
@@ -23,7 +25,6 @@ class OnnxDecoder:
         path: the ``.onnx`` file; one float32 input ``[B, n]`` (B free or fixed), one output of images, 1 or 3 channels.
 
     Attributes:
-        num_latents: n.
         image_range: what the file's values were found to mean: ``"-1..1"``, ``"0..1"`` or ``"0..255"``.
         fingerprint: of the file.
 
@@ -31,18 +32,19 @@ class OnnxDecoder:
         ConfigError: onnxruntime is missing, or the file is not such a decoder.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, path: Path) -> None:
         if find_spec("onnxruntime") is None:
             raise ConfigError(f"{path}: needs the optional extra [onnx]; run 'pip install \"wherewhat-pl[onnx]\"'")
         import onnxruntime
 
-        self.path = path
         try:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = torch.get_num_threads()
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an error class of its own for each cause
-            raise ConfigError(f"{path}: is no ONNX model ({' '.join(str(error).split())[:120]})") from None
+            raise ConfigError(f"{path}: is no ONNX model ({one_line(error, 120)})") from None
         inputs = self._session.get_inputs()
         shape = inputs[0].shape
         if len(inputs) != 1 or len(shape) != 2 or not isinstance(shape[1], int) or inputs[0].type != "tensor(float)":
@@ -56,14 +58,21 @@ class OnnxDecoder:
         if trial.ndim != 4 or not (self._channels_last or trial.shape[1] in (1, 3)):
             raise ConfigError(f"{path}: its output {list(trial.shape)} is no batch of grey or RGB images")
         self.image_range = "-1..1" if float(trial.min()) < 0 else "0..1" if float(trial.max()) <= 1 else "0..255"
+        self.recognizer, self.prior, self.masked_latents, self.names = None, "normal", [], self._checked_names(None)
+        images, _ = self._draw(torch.zeros(1, self.num_latents), False)
+        self.channels, self.resolution = images.shape[1], max(images.shape[2:])
 
-    def __call__(self, latents: Tensor) -> Tensor:
+    def to(self, device: torch.device | str) -> OnnxModel:
+        """Nothing: it stays on the CPU."""
+        return self
+
+    def _draw(self, latents: Tensor, with_masks: bool) -> tuple[Tensor, list[Tensor]]:
         images = self._run(latents.cpu())
         if self._channels_last:
             images = images.permute(0, 3, 1, 2)
         if self.image_range != "-1..1":
             images = images * (2 if self.image_range == "0..1" else 2 / 255) - 1
-        return images
+        return images, []
 
     def _run(self, latents: Tensor) -> Tensor:
         array = latents.numpy().astype(np.float32)

@@ -135,6 +135,11 @@ class Generator(nn.Module):
             start += spec.num_latents
         return positions
 
+    @property
+    def mask_modules(self) -> list[SpatialConstriction]:
+        """The modules with masks, in the order of the masks that :meth:`forward` returns."""
+        return [block for block in self.blocks if isinstance(block, SpatialConstriction)]
+
     def _count(self, kind: str) -> int:
         return sum(spec.kind == kind for spec in self.specs)
 

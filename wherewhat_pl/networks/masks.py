@@ -79,6 +79,10 @@ class SpatialConstriction(nn.Module):
         """``[B, C, H, H]`` -> ``[B, m, H, H]`` float32 in [0, 1]."""
         raise NotImplementedError
 
+    def scale(self, masks: Tensor) -> Tensor:
+        """Masks ``[B, m, H, H]`` as they are looked at and measured: their own strongest value at most 1."""
+        return masks
+
     def forward(self, x: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[B, C, H, H]`` and latents ``[B, m]`` -> blended features and masks ``[B, m, H, H]``."""
         with in_float32(x):
@@ -119,6 +123,9 @@ class SoftmaxConstriction(SpatialConstriction):
     def __init__(self, channels: int, num_latents: int) -> None:
         super().__init__(channels, num_latents)
         self.logits = EqualizedConv2d(channels, num_latents, kernel=3, bias=False)
+
+    def scale(self, masks: Tensor) -> Tensor:
+        return masks / masks.amax((2, 3), keepdim=True)
 
     def masks(self, x: Tensor) -> Tensor:
         return self.logits(x).flatten(2).softmax(-1).unflatten(2, x.shape[2:])

@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
-
-from wherewhat_pl.evaluation.ranking import Candidate
 
 INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 COLORS = ("#2563a6", "#d97706", "#2f855a", "#9b2c5e", "#6b46c1", "#0e7490", "#b45309", "#4a5568")
 
 
-def scatter_picture(candidates: Sequence[Candidate], tpl_label: str) -> bytes:
+class Scored(Protocol):
+    """A model in the scatter plot."""
+
+    @property
+    def num_active(self) -> int:
+        """Number of active dimensions."""
+
+    @property
+    def total(self) -> float:
+        """TPL summed over these."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Other scores, by metric."""
+
+
+def scatter_picture(candidates: Sequence[Scored], tpl_label: str) -> bytes:
     """TPL against each score, a panel each, coloured by the number of active dimensions; PNG.
 
     Models carry their position among ``candidates``, which is their rank if these are ranked: names would overlap.

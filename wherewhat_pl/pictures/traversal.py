@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
-from wherewhat_pl.analysis.traverse import Traversal
 from wherewhat_pl.pictures.pixels import mask_over_image, to_uint8
 
 TILE = 64  #: smallest side of a tile in screen pixels
@@ -15,6 +17,31 @@ GAP = 2
 LABEL_WIDTH = 96
 HEADER_HEIGHT = 18
 BACKGROUND, INK, MASK_COLOR = (255, 255, 255), (40, 40, 40), (255, 64, 0)
+
+
+@dataclass(frozen=True)
+class Traversal:
+    """All latents' traversals from one base code.
+
+    Attributes:
+        values: ``[columns]``, what the traversed latent is set to.
+        images: ``[n, columns, C, H, W]`` in about [-1, 1].
+        base_image: ``[C, H, W]``, of the base code itself.
+        masks: ``[n, H, W]`` in [0, 1], the masks at the base code; zero for latents without one. None if no latent
+            has a mask.
+        change: ``[n]``, mean absolute change per pixel from the lowest value to the middle one and on to the highest.
+    """
+
+    values: Tensor
+    images: Tensor
+    base_image: Tensor
+    masks: Tensor | None
+    change: Tensor
+
+    @property
+    def order(self) -> list[int]:
+        """Latents, the one that changes most first."""
+        return self.change.argsort(descending=True).tolist()
 
 
 def traversal_picture(traversal: Traversal) -> Image.Image:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from wherewhat_pl.report.report import Contents
+from wherewhat_pl.evaluation.results import Row
 
 STYLE = """
 :root { --ink: #1f2933; --quiet: #66727f; --line: #e4e7eb; --bar: #2563a6; --off: #b8c4d0; --paper: #fff; }
@@ -42,6 +42,35 @@ pre { font: 12.5px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; overflow-x:
 summary { cursor: pointer; font-weight: 600; } footer { color: var(--quiet); font-size: 13px; margin-top: 18px; }
 @media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
 """
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything the page shows, as plain values.
+
+    Attributes:
+        title: experiment and name.
+        facts: label and value, the first ones shown large.
+        warnings: sentences.
+        traversals: PNG of the newest traversal picture and the images seen when it was drawn.
+        curves: PNG.
+        latents: a dictionary per latent: ``latent``, ``tpl``, ``std``, ``active``, and where known ``lift``, ``area``.
+        tpl: the row of TPL that these come from.
+        matrix: row of MIG with its normalized mutual information, or None.
+        metrics: newest row of each metric, with ``about``.
+        settings: the run's ``config.yaml``.
+    """
+
+    title: str
+    facts: list[tuple[str, str]]
+    warnings: list[str] = field(default_factory=list)
+    traversals: tuple[bytes, int] | None = None
+    curves: bytes | None = None
+    latents: list[dict[str, Any]] = field(default_factory=list)
+    tpl: Row | None = None
+    matrix: Row | None = None
+    metrics: list[Row] = field(default_factory=list)
+    settings: str = ""
 
 
 def page(contents: Contents) -> str:

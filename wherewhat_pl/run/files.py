@@ -1,7 +1,8 @@
-"""Files that are the old or the new one, whatever happens, and what else several files of a run share."""
+"""How a run writes and reads: files that are the old or the new one, and rows of JSON that survive a torn line."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -31,3 +32,32 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows of a JSON lines file, oldest first; none if there is no file.
+
+    A line that is no JSON object (cut short by a kill, not UTF-8, nested too deep) is skipped.
+    """
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_bytes().splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Append one row as one line, after a line break if the last writer was killed within its line."""
+    text = json.dumps(row, allow_nan=False) + "\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                text = "\n" + text
+        file.write(text.encode())

@@ -3,6 +3,7 @@
 config.yaml      the resolved settings, with versions, git state and the data's source and fingerprint
 checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
 metrics.jsonl    one row per logging interval, keyed by images_seen
+eval.jsonl       what was measured, a row each
 traversals/      pictures, named by images_seen
 wandb/           what Weights & Biases keeps, and the id to resume under
 """
@@ -19,9 +20,10 @@ from typing import Any
 import torch
 import yaml
 
+from data_modules.errors import one_line
 from wherewhat_pl.config import saved_config, to_dict
 from wherewhat_pl.errors import CheckpointError, ConfigError, nearest
-from wherewhat_pl.run.files import flatten, write_atomically
+from wherewhat_pl.run.files import flatten, read_rows, write_atomically
 from wherewhat_pl.settings import ExperimentConfig
 
 # Settings that may change when a run is continued; all others make it another run.
@@ -53,6 +55,10 @@ class RunDir:
     @property
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def eval_file(self) -> Path:
+        return self.path / "eval.jsonl"
 
     @property
     def checkpoints(self) -> Path:
@@ -87,8 +93,8 @@ class RunDir:
                 raise ConfigError(
                     f"{key}={new}: the run in {self.path} was made with {key}={old}; choose another run.name"
                 )
-            old_data, new_data = self._data_noted(), provenance["data"]
-            if old_data != new_data:
+            old_data, new_data = self.data_provenance(), provenance["data"]
+            if old_data and old_data != new_data:
                 raise ConfigError(
                     f"data.source={config.data.source}: gives {_in_words(new_data)} now, but the run in {self.path} "
                     f"was trained on {_in_words(old_data)}; set data.source, or choose another run.name"
@@ -102,28 +108,41 @@ class RunDir:
             raise ConfigError(f"run.root={config.run.root}: cannot write to {self.path} ({error.strerror})") from None
 
     def _differences(self, config: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
-        old, new = (flatten(to_dict(c)) for c in (saved_config(self.config_file), config))
+        old, new = (flatten(to_dict(c)) for c in (self.settings(), config))
         return {
             key: (old.get(key), new[key]) for key in new if old.get(key) != new[key] and not CHANGEABLE.fullmatch(key)
         }
 
-    def _data_noted(self) -> dict[str, Any]:
-        noted: dict[str, Any] = yaml.safe_load(self.config_file.read_text())["provenance"]["data"]
-        return noted
+    def settings(self) -> ExperimentConfig:
+        """The settings in ``config.yaml``.
+
+        Raises:
+            ConfigError: it is no such file; one line.
+        """
+        try:
+            return saved_config(self.config_file)
+        except (OSError, ValueError, AssertionError, yaml.YAMLError) as error:
+            raise ConfigError(f"{self.config_file}: cannot be read ({one_line(error, 120)})") from None
+
+    def provenance(self) -> dict[str, Any]:
+        """What stands beside the settings in ``config.yaml``; empty where nothing readable does."""
+        try:
+            provenance = yaml.safe_load(self.config_file.read_text())["provenance"]
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            return {}
+        return dict(provenance) if isinstance(provenance, dict) else {}
+
+    def data_provenance(self) -> dict[str, Any]:
+        """Name, source and fingerprint of the data it was trained on; empty if they are not there."""
+        data = self.provenance().get("data")
+        return dict(data) if isinstance(data, dict) else {}
 
     def forget_metrics_after(self, images_seen: int) -> None:
         """Drop rows that a continued run will write again, and a last row cut short by a kill."""
         if not self.metrics_file.is_file():
             return
-        kept = []
-        for line in self.metrics_file.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if row["images_seen"] <= images_seen:
-                kept.append(line + "\n")
-        write_atomically(self.metrics_file, "".join(kept).encode())
+        rows = [row for row in read_rows(self.metrics_file) if row.get("images_seen", 0) <= images_seen]
+        write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def newest_sound_checkpoint(self) -> tuple[Path | None, int, list[str]]:
         """The newest checkpoint that can be read, its ``images_seen``, and a sentence for each one that cannot."""
@@ -143,7 +162,7 @@ class RunDir:
 
 
 def _in_words(data: dict[str, Any]) -> str:
-    return f"{data['name']} ({data['source']}, fingerprint {data['fingerprint']})"
+    return f"{data.get('name')} ({data.get('source')}, fingerprint {data.get('fingerprint')})"
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
@@ -155,8 +174,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except Exception as error:  # zip, pickle and key errors of all kinds mean the same to the user
-        reason = " ".join(str(error).split())[:120]
-        raise CheckpointError(f"{path}: is damaged ({reason})") from None
+        raise CheckpointError(f"{path}: is damaged ({one_line(error, 120)})") from None
     return checkpoint  # type: ignore[no-any-return]
 
 

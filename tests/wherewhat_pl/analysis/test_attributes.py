@@ -44,23 +44,27 @@ def test_a_code_that_is_an_attribute_is_found(faces):
     images = to_float(faces.images(torch.arange(200)))
     column = faces.attribute_names.index("Eyeglasses")
 
-    def encode(batch):
+    class Knowing:
+        def encode(self, batch):
+            return codes_of(batch)
+
+    def codes_of(batch):
         which = (batch[:, None] == images).flatten(2).all(2).float().argmax(1)
         return torch.stack([torch.randn(len(batch)), -faces.attributes[which, column].float()], 1)
 
-    rows = explain_attributes(encode, faces, images=200)
+    rows = explain_attributes(Knowing(), faces, images=200)
     assert [row.latent for row in rows] == [0, 1]
     assert (rows[1].attribute, round(rows[1].correlation, 6)) == ("Eyeglasses", -1.0)
     assert attribute_table(rows).splitlines()[1].split()[:3] == ["1", "Eyeglasses", "-1.00"]
 
 
-def small_system(*settings):
-    few = ["model.generator.modules=[Const-4,ResConv-up-2,C_spgroup-2-3]", "data.resolution=16", "factors.images=100"]
-    return DisentanglingGAN(load_config("celeba_quick", [*few, *settings]), 3)
+def small_model(*settings):
+    few = ["model.generator.modules=[Const-4,ResConv-up-2,C_spgroup-2-3]", "data.resolution=16"]
+    return DisentanglingGAN(load_config("celeba_quick", [*few, *settings]), 3).model()
 
 
 def test_the_summary_of_a_run_on_faces_names_an_attribute_for_each_latent(faces):
-    text, numbers = summarize(small_system(), faces)
+    text, numbers = summarize(small_model(), faces, images=100)
     assert "100 images of celeba (generated)" in text
     assert len(numbers) == 3
     assert all(key.startswith("attribute/") and -1 <= value <= 1 for key, value in numbers.items())
@@ -69,6 +73,6 @@ def test_the_summary_of_a_run_on_faces_names_an_attribute_for_each_latent(faces)
 def test_faces_without_attributes_and_runs_without_recognizer_are_passed_over(faces, tmp_path):
     plain = build_data("images", 16, 4, source="files", root=faces.root, cache=tmp_path)
     plain.setup()
-    assert explain_attributes(lambda images: images, plain) is None
-    assert summarize(small_system(), plain) == ("", {})
-    assert summarize(small_system("model.loss=gan"), faces) == ("", {})
+    assert explain_attributes(small_model(), plain) is None
+    assert summarize(small_model(), plain) == ("", {})
+    assert summarize(small_model("model.loss=gan"), faces) == ("", {})

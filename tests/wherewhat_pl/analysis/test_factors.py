@@ -2,6 +2,7 @@ import torch
 
 from data_modules.shapes3d import Shapes3DDataModule
 from wherewhat_pl.analysis.factors import explain_factors, factor_region, factor_table
+from wherewhat_pl.model import Model
 
 
 def shapes():
@@ -13,18 +14,22 @@ def shapes():
 def test_a_recognizer_that_sees_the_floor_explains_the_floor():
     """The mean colour of the lowest row tells the floor's hue; noise tells nothing."""
 
-    def encode(images):
-        return torch.stack(
-            [
-                images[:, 0, 0].mean(1) * 1e-3 + torch.randn(len(images)),
-                images[:, 0, -1].mean(1) + 10 * images[:, 1, -1].mean(1),
-            ],
-            1,
-        )
+    class Reader(Model):
+        device, num_latents, masked_latents, prior = torch.device("cpu"), 2, [1], "normal"
 
-    masks = torch.zeros(2, 16, 16)
-    masks[1, 13:] = 1
-    rows = {row.factor: row for row in explain_factors(encode, shapes(), masks, images=1024)}
+        def __init__(self):
+            pass
+
+        def encode(self, images):
+            noise = images[:, 0, 0].mean(1) * 1e-3 + torch.randn(len(images))
+            return torch.stack([noise, images[:, 0, -1].mean(1) + 10 * images[:, 1, -1].mean(1)], 1)
+
+        def _draw(self, latents, with_masks):
+            masks = torch.zeros(len(latents), 1, 16, 16)
+            masks[:, :, 13:] = 1
+            return torch.zeros(len(latents), 3, 16, 16), [masks]
+
+    rows = {row.factor: row for row in explain_factors(Reader(), shapes(), images=1024)}
     assert rows["floor_hue"].latent == 1
     assert rows["floor_hue"].information > 0.6
     assert rows["floor_hue"].mask_on_factor > 0.9 > 0.5 > rows["floor_hue"].factor_area

@@ -2,30 +2,39 @@ import numpy as np
 import torch
 
 from wherewhat_pl.analysis.traverse import traverse
+from wherewhat_pl.model import Model
 from wherewhat_pl.pictures.pixels import mask_over_image, to_uint8
 from wherewhat_pl.pictures.traversal import traversal_picture
 
 
-def draw(latents):
+class Halves(Model):
     """Latent 0 paints the left half and latent 1 the right half, twice as strongly; latent 2 does nothing."""
-    images = torch.zeros(len(latents), 1, 8, 8)
-    images[..., :4] = 0.1 * latents[:, 0, None, None, None]
-    images[..., 4:] = 0.2 * latents[:, 1, None, None, None]
-    masks = torch.zeros(len(latents), 2, 4, 4)
-    masks[:, 0, :, :2] = 1
-    masks[:, 1, :, 2:] = 0.5
-    return images, [masks]
+
+    device = torch.device("cpu")
+
+    def __init__(self, with_masks=True):
+        self.num_latents, self.resolution, self.channels, self.prior, self.recognizer = 3, 8, 1, "normal", None
+        self.masked_latents = [0, 1] if with_masks else []
+
+    def _draw(self, latents, with_masks):
+        images = torch.zeros(len(latents), 1, 8, 8)
+        images[..., :4] = 0.1 * latents[:, 0, None, None, None]
+        images[..., 4:] = 0.2 * latents[:, 1, None, None, None]
+        masks = torch.zeros(len(latents), 2, 4, 4)
+        masks[:, 0, :, :2] = 1
+        masks[:, 1, :, 2:] = 0.5
+        return images, [masks] if self.has_masks else []
 
 
 def test_latents_are_ordered_by_how_much_they_change():
-    result = traverse(draw, torch.zeros(3), masked_latents=[0, 1], columns=5, change_over=torch.randn(2, 3))
+    result = traverse(Halves(), torch.zeros(3), columns=5, change_over=torch.randn(2, 3))
     assert result.order == [1, 0, 2]
     torch.testing.assert_close(result.change, torch.tensor([0.2, 0.4, 0.0]))  # 4 times 0.1 on half of the pixels
 
 
 def test_each_row_varies_one_latent_from_low_to_high():
     base = torch.tensor([0.5, -0.5, 3.0])
-    result = traverse(draw, base, masked_latents=[0, 1], columns=5)
+    result = traverse(Halves(), base, columns=5)
     assert result.values.tolist() == [-2, -1, 0, 1, 2]
     torch.testing.assert_close(result.images[0, :, 0, 0, 0], 0.1 * result.values)
     torch.testing.assert_close(result.images[0, :, 0, 0, 7], torch.full((5,), -0.1))  # the other one stays at its base
@@ -33,7 +42,7 @@ def test_each_row_varies_one_latent_from_low_to_high():
 
 
 def test_masks_stand_at_their_latents_and_at_the_images_resolution():
-    masks = traverse(draw, torch.zeros(3), masked_latents=[0, 1]).masks
+    masks = traverse(Halves(), torch.zeros(3)).masks
     assert masks.shape == (3, 8, 8)
     assert masks[0, :, :4].min() == 1
     assert masks[1, :, 4:].min() == 0.5
@@ -41,13 +50,13 @@ def test_masks_stand_at_their_latents_and_at_the_images_resolution():
 
 
 def test_without_masks_there_are_none():
-    assert traverse(lambda latents: (draw(latents)[0], []), torch.zeros(3), masked_latents=[]).masks is None
+    assert traverse(Halves(with_masks=False), torch.zeros(3)).masks is None
 
 
 def test_the_picture_has_a_row_per_latent_and_two_columns_for_masks():
-    result = traverse(draw, torch.zeros(3), masked_latents=[0, 1], columns=5)
+    result = traverse(Halves(), torch.zeros(3), columns=5)
     with_masks = traversal_picture(result)
-    without = traversal_picture(traverse(lambda z: (draw(z)[0], []), torch.zeros(3), masked_latents=[], columns=5))
+    without = traversal_picture(traverse(Halves(with_masks=False), torch.zeros(3), columns=5))
     assert with_masks.height == without.height
     assert with_masks.width - without.width > 2 * 64
     assert np.asarray(with_masks).dtype == np.uint8

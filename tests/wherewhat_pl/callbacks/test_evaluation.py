@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from wherewhat_pl.errors import ConfigError
-from wherewhat_pl.evaluation.context import EvalSettings, Measuring
+from wherewhat_pl.evaluation.context import EvaluationContext
 from wherewhat_pl.evaluation.evaluate import measure
 from wherewhat_pl.evaluation.results import read_results
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
@@ -74,7 +74,7 @@ def test_two_processes_measure_what_one_does(tiny_settings, tmp_path):
     rows = [row for row in read_results(folder / "eval.jsonl") if row["images_seen"] == 32]
     assert [row["metric"] for row in rows] == ["tpl_small", "where"]
     for row in rows:
-        own = measure(row["metric"], Measuring(load_run(folder), EvalSettings()))
+        own = measure(row["metric"], EvaluationContext.of_run(load_run(folder)))
         if row["metric"] == "where":
             assert own["value"] == pytest.approx(row["value"], rel=1e-4)
         else:

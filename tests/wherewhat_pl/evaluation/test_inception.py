@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wherewhat_pl.evaluation import inception
-from wherewhat_pl.evaluation.context import EvalSettings, Measuring
+from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.run.loading import load_run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -24,24 +24,24 @@ class MeanColor(nn.Module):
 
 
 @pytest.fixture
-def measuring(runs):
-    return Measuring(load_run(runs / "a"), EvalSettings(images=40))
+def context(runs):
+    return EvaluationContext.of_run(load_run(runs / "a"), EvalSettings(images=40))
 
 
-def as_if_the_generator_were_perfect(measuring, monkeypatch):
-    monkeypatch.setattr(Measuring, "generated_images", Measuring.real_images)
+def as_if_the_generator_were_perfect(context, monkeypatch):
+    monkeypatch.setattr(EvaluationContext, "generated_images", EvaluationContext.real_images)
 
 
-def test_a_perfect_generator_has_no_distance_and_full_precision(measuring, monkeypatch):
-    poor = inception.fid(measuring, MeanColor()).value
-    as_if_the_generator_were_perfect(measuring, monkeypatch)
-    assert abs(inception.fid(measuring, MeanColor()).value) < 1e-4 < poor
-    assert inception.pr_inception(measuring, MeanColor()).values == {"precision": 1.0, "recall": 1.0}
-    assert inception.kid(measuring, MeanColor()).value < 1e-3
+def test_a_perfect_generator_has_no_distance_and_full_precision(context, monkeypatch):
+    poor = inception.fid(context, MeanColor()).value
+    as_if_the_generator_were_perfect(context, monkeypatch)
+    assert abs(inception.fid(context, MeanColor()).value) < 1e-4 < poor
+    assert inception.pr_inception(context, MeanColor()).values == {"precision": 1.0, "recall": 1.0}
+    assert inception.kid(context, MeanColor()).value < 1e-3
 
 
-def test_random_subsets_and_splits_are_seeded(measuring):
+def test_random_subsets_and_splits_are_seeded(context):
     state = torch.random.get_rng_state()
     for metric in (inception.kid, inception.inception_score):
-        assert metric(measuring, MeanColor()) == metric(measuring, MeanColor())
+        assert metric(context, MeanColor()) == metric(context, MeanColor())
     assert torch.equal(state, torch.random.get_rng_state())

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from wherewhat_pl.evaluation.context import EvalSettings
+from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import evaluate
 from wherewhat_pl.run.loading import load_run
 
@@ -11,7 +11,8 @@ from wherewhat_pl.run.loading import load_run
 def test_a_table_a_plot_and_the_correlations_of_trained_runs(runs, command):
     for name in ("a", "b", "c", "gan"):
         metrics = ["where"] if name == "gan" else ["where", "mig"]
-        evaluate(load_run(runs / name), metrics, EvalSettings(train=200, samples=4), quiet=True)
+        context = EvaluationContext.of_run(load_run(runs / name), EvalSettings(train=200, samples=4))
+        evaluate(context, metrics, runs / name / "eval.jsonl", quiet=True)
     status, out, _ = command("select", f"runs={runs}/*", "device=cpu")
     assert status == 0
     assert "Spearman correlation of TPL with each score" in out

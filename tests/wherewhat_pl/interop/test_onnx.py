@@ -6,7 +6,7 @@ import torch
 
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.results import append_result, read_results
-from wherewhat_pl.interop.onnx import OnnxDecoder
+from wherewhat_pl.interop.onnx import OnnxModel
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -42,17 +42,17 @@ def write_decoder(path, strength, last="Sigmoid", batch="batch", channels_last=F
 
 def test_what_the_file_does_not_say_is_found_out(tmp_path):
     latents = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
-    signed = OnnxDecoder(write_decoder(tmp_path / "signed.onnx", 1.0, last="Tanh"))
-    unit = OnnxDecoder(write_decoder(tmp_path / "unit.onnx", 1.0))
-    fixed = OnnxDecoder(write_decoder(tmp_path / "fixed.onnx", 1.0, batch=2))
-    last = OnnxDecoder(write_decoder(tmp_path / "last.onnx", 1.0, channels_last=True))
+    signed = OnnxModel(write_decoder(tmp_path / "signed.onnx", 1.0, last="Tanh"))
+    unit = OnnxModel(write_decoder(tmp_path / "unit.onnx", 1.0))
+    fixed = OnnxModel(write_decoder(tmp_path / "fixed.onnx", 1.0, batch=2))
+    last = OnnxModel(write_decoder(tmp_path / "last.onnx", 1.0, channels_last=True))
     assert [decoder.image_range for decoder in (signed, unit, fixed, last)] == ["-1..1", "0..1", "0..1", "0..1"]
     for decoder in (signed, unit, fixed, last):
         assert decoder.num_latents == 4
-        images = decoder(latents)
+        images = decoder.generate(latents)
         assert images.shape == (5, 3, SIDE, SIDE)
         assert images.min() < 0 < images.max()
-    torch.testing.assert_close(fixed(latents), unit(latents))
+    torch.testing.assert_close(fixed.generate(latents), unit.generate(latents))
 
 
 def test_decoders_of_others_are_ranked_and_a_dead_one_is_not(tmp_path, command):
@@ -77,5 +77,5 @@ def test_decoders_of_others_are_ranked_and_a_dead_one_is_not(tmp_path, command):
 def test_a_file_that_is_no_decoder_is_one_line(tmp_path):
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ConfigError, match=r"text\.onnx: is no ONNX model") as error:
-        OnnxDecoder(tmp_path / "text.onnx")
+        OnnxModel(tmp_path / "text.onnx")
     assert "\n" not in str(error.value)

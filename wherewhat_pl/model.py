@@ -1,0 +1,161 @@
+"""What training leaves: latents to images and masks, images to codes. Needs no run, no data and no Lightning.
+
+A trained run, the averages inside a training, networks imported from elsewhere and an ONNX decoder all give a
+:class:`Model`; pictures, factors, metrics and selection take one and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, overload
+
+import torch
+from torch import Tensor
+
+from data_modules.randomness import generator_for
+from wherewhat_pl.errors import ModelError
+from wherewhat_pl.networks.critic import Critic
+from wherewhat_pl.networks.generator import Generator
+from wherewhat_pl.networks.latents import sample_prior
+from wherewhat_pl.networks.masks import match_size
+from wherewhat_pl.networks.module_lists import module_list
+
+if TYPE_CHECKING:
+    from wherewhat_pl.settings import ModelConfig
+
+
+class Model:
+    """A generator, and a recognizer if one was trained, as one sees them from outside.
+
+    Args:
+        generator: put into evaluation mode, so that its noise maps are fixed.
+        recognizer: images to codes; None if there is none.
+        prior: ``normal`` or ``uniform``; what :meth:`sample` draws from.
+        names: of the latents; None: ``latent 0``, ``latent 1``...
+
+    Attributes:
+        num_latents: n.
+        resolution: side of the images in pixels.
+        channels: of the images, 1 or 3.
+        masked_latents: positions of the latents that act under a mask.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        recognizer: Critic | None = None,
+        prior: str = "normal",
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.generator, self.recognizer, self.prior = generator.eval(), recognizer, prior
+        self.num_latents, self.resolution = generator.num_latents, generator.resolution
+        self.channels = generator.to_rgb.weight.shape[0]
+        self.masked_latents = generator.masked_latents
+        self.names = self._checked_names(names)
+
+    def _checked_names(self, names: Sequence[str] | None) -> list[str]:
+        if names is None:
+            return [f"latent {k}" for k in range(self.num_latents)]
+        if len(names) != self.num_latents:
+            raise ModelError(f"{len(names)} names were given for {self.num_latents} latents")
+        return list(names)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether any latent acts under a mask."""
+        return bool(self.masked_latents)
+
+    @property
+    def has_recognizer(self) -> bool:
+        """Whether :meth:`encode` works."""
+        return self.recognizer is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where its results are."""
+        return self.generator.const.device
+
+    def to(self, device: torch.device | str) -> Model:
+        """Move the networks; returns the model itself."""
+        for network in (self.generator, self.recognizer):
+            if network is not None:
+                network.to(device)
+        return self
+
+    def sample(self, count: int, seed: int = 0, purpose: str = "sample") -> Tensor:
+        """Latents ``[count, n]`` from the prior, the same ones for the same seed and purpose on any device."""
+        return sample_prior(self.prior, count, self.num_latents, generator_for("cpu", seed, purpose), self.device)
+
+    @overload
+    def generate(self, latents: Tensor, return_masks: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def generate(self, latents: Tensor, return_masks: Literal[True]) -> tuple[Tensor, Tensor]: ...
+
+    def generate(self, latents: Tensor, return_masks: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Draw images.
+
+        Args:
+            latents: ``[B, n]``, on any device.
+            return_masks: also return the masks, drawn in the same pass.
+
+        Returns:
+            Images ``[B, C, H, W]`` float32, meant for [-1, 1] but not clipped; with ``return_masks`` also masks
+            ``[B, n, H, W]`` as :meth:`masks` gives them.
+
+        Raises:
+            ModelError: the latents are not ``[B, n]``.
+        """
+        if latents.ndim != 2 or latents.shape[1] != self.num_latents:
+            raise ModelError(f"latents have shape {list(latents.shape)}; this model takes [B, {self.num_latents}]")
+        images, parts = self._draw(latents.to(self.device), return_masks)
+        if not return_masks:
+            return images
+        masks = images.new_zeros(len(images), self.num_latents, *images.shape[2:])
+        if parts:
+            size = (int(images.shape[2]), int(images.shape[3]))
+            masks[:, self.masked_latents] = torch.cat([match_size(part, size) for part in parts], dim=1).clamp(0, 1)
+        return images, masks
+
+    def masks(self, latents: Tensor) -> Tensor:
+        """Where each latent acts: ``[B, n]`` -> ``[B, n, H, W]`` in [0, 1], at the images' size.
+
+        One row per latent, zero for a latent without a mask. Each module's masks are scaled by its own kind: softmax
+        masks, which sum to 1 over the pixels, by their maximum.
+        """
+        return self.generate(latents, return_masks=True)[1]
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images ``[B, C, H, W]`` in [-1, 1] -> codes ``[B, n]`` float32.
+
+        Raises:
+            ModelError: there is no recognizer.
+        """
+        if self.recognizer is None:
+            raise ModelError("this model has no recognizer (model.loss=gan trains none), so images have no codes")
+        with torch.no_grad():
+            return self.recognizer(images.to(self.device)).float()  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _draw(self, latents: Tensor, with_masks: bool) -> tuple[Tensor, list[Tensor]]:
+        """Images, and masks ``[B, m, h, h]`` per module, each scaled to [0, 1] by its own kind."""
+        if not with_masks:
+            return self.generator(latents).float(), []
+        images, masks = self.generator(latents, return_masks=True)
+        scaled = zip(self.generator.mask_modules, masks, strict=True)
+        return images.float(), [module.scale(mask.float()) for module, mask in scaled]
+
+
+def build_generator(model: ModelConfig, channels: int) -> Generator:
+    """The generator that settings describe, with random weights.
+
+    Raises:
+        ValueError: the module list is none.
+    """
+    modules = module_list(model.generator.modules, model.mask)
+    return Generator(modules, channels, model.generator.feature_maps, model.generator.feature_map_scale)
+
+
+def build_recognizer(model: ModelConfig, resolution: int, channels: int, num_latents: int) -> Critic | None:
+    """The recognizer that settings describe, with random weights; None with ``model.loss=gan``."""
+    return None if model.loss == "gan" else Critic(resolution, channels, num_latents, model.critic.feature_maps)
