@@ -22,7 +22,8 @@ from wherewhat_pl.config import check_divisible
 from wherewhat_pl.distributed import device_count, strategy_for
 from wherewhat_pl.errors import CheckpointError, ConfigError
 from wherewhat_pl.run.build import build_system, data_for
-from wherewhat_pl.run.folder import RunDir, default_name, find_run, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir, default_name, find_run
 from wherewhat_pl.run.provenance import provenance
 from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.system import DisentanglingGAN

@@ -5,7 +5,8 @@ import torch
 
 from wherewhat_pl import losses
 from wherewhat_pl.augment import AdaptiveAugment, translate
-from wherewhat_pl.run.folder import RunDir, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.system import DisentanglingGAN
 from wherewhat_pl.train import train
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from wherewhat_pl.cli import main
-from wherewhat_pl.run.folder import load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
 
 
 def status_of(*arguments):

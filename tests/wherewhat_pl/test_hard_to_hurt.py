@@ -9,7 +9,8 @@ import torch.multiprocessing as mp
 
 from wherewhat_pl.cli import main
 from wherewhat_pl.distributed import average_gradients
-from wherewhat_pl.run.folder import RunDir, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
 
 

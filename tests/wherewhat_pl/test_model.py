@@ -8,7 +8,8 @@ from wherewhat_pl.model import Model
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.generator import Generator
-from wherewhat_pl.run.folder import RunDir, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.run.loading import load, load_run
 from wherewhat_pl.system import DisentanglingGAN
 

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old or the new one, whatever happens: temporary file, fsync, rename."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file so that it is either the old or the new one, whatever happens: temporary file, fsync, rename.
+
+    Args:
+        path: what will be replaced; its permissions are what the umask says.
+
+    Yields:
+        The temporary file's path, in the same folder, to be written in the block.
+
+    Raises:
+        OSError: naming the file, e.g. if the disk is full; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content by :func:`replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from data_modules.errors import one_line
 from wherewhat_pl.config import saved_config, to_dict
 from wherewhat_pl.errors import CheckpointError, ConfigError, nearest
+from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.files import flatten, read_rows, write_atomically
 from wherewhat_pl.settings import ExperimentConfig
 
@@ -163,19 +163,6 @@ class RunDir:
 
 def _in_words(data: dict[str, Any]) -> str:
     return f"{data.get('name')} ({data.get('source')}, fingerprint {data.get('fingerprint')})"
-
-
-def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint as data only (``weights_only=True``); raises :class:`CheckpointError`."""
-    try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
-        if not {"images_seen", "config", "state_dict"} <= checkpoint.keys():
-            raise KeyError("it is no checkpoint of a run")
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint") from None
-    except Exception as error:  # zip, pickle and key errors of all kinds mean the same to the user
-        raise CheckpointError(f"{path}: is damaged ({one_line(error, 120)})") from None
-    return checkpoint  # type: ignore[no-any-return]
 
 
 def find_run(path: str | Path) -> RunDir:

@@ -13,7 +13,8 @@ from data_modules.base import DeviceDataModule
 from wherewhat_pl.errors import CheckpointError, ConfigError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.run.build import data_for
-from wherewhat_pl.run.folder import RunDir, find_run, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir, find_run
 from wherewhat_pl.settings import ExperimentConfig, Source
 
 

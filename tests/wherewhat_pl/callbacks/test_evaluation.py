@@ -9,7 +9,8 @@ from wherewhat_pl.evaluation.context import EvaluationContext
 from wherewhat_pl.evaluation.evaluate import measure
 from wherewhat_pl.evaluation.results import read_results
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
-from wherewhat_pl.run.folder import RunDir, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.run.loading import load_run
 from wherewhat_pl.train import train
 

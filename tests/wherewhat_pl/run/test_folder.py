@@ -1,12 +1,14 @@
 import json
+import os
 
 import pytest
 import torch
 
 from wherewhat_pl.callbacks.clock import is_due
 from wherewhat_pl.errors import ConfigError
-from wherewhat_pl.run.files import write_atomically
-from wherewhat_pl.run.folder import RunDir, default_name, find_run, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.files import append_row, read_rows, write_atomically
+from wherewhat_pl.run.folder import RunDir, default_name, find_run
 from wherewhat_pl.train import train
 
 
@@ -130,8 +132,9 @@ def test_atomic_write_leaves_the_old_file_if_the_new_one_fails(tmp_path, monkeyp
         raise OSError("no space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match="no space") as error:
         write_atomically(path, b"new")
+    assert str(path) in str(error.value)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -153,3 +156,19 @@ def test_a_run_that_is_not_there_is_named_with_the_nearest(tmp_path):
 def test_due_times_are_multiples_of_the_interval_whatever_the_batch():
     times = [seen for seen in range(12, 121, 12) if is_due(seen, 12, interval_kimg=0.03)]
     assert times == [36, 60, 96, 120]  # the batches that reach 30, 60, 90 and 120
+
+
+def test_others_may_read_what_was_written_if_the_umask_lets_them(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "file", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_lines_that_are_no_rows_are_passed_over_and_the_next_row_starts_a_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"a": 1}\n\xff\xfe\n5\nnull\n' + b"[" * 100_000 + b'\n{"a": 2}\n{"a"')
+    append_row(path, {"a": 3})
+    assert read_rows(path) == [{"a": 1}, {"a": 2}, {"a": 3}]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from wherewhat_pl.run.folder import RunDir, load_checkpoint
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.run.loading import load
 from wherewhat_pl.train import train
 

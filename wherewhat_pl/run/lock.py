@@ -1,0 +1,150 @@
+"""One process at a time trains into a run's folder, on network file systems too.
+
+The lock is a file that says who holds it (host, process, since when) and whose time of change is its heartbeat. Kernel
+locks (``flock``, as filelock takes them) do not reach other hosts on many of the file systems that clusters have, and
+its soft lock has no heartbeat, so a node that was lost would hold a run for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wherewhat_pl.errors import ConfigError
+
+BEAT_S = 15.0  #: between two heartbeats
+STALE_S = 90.0  #: without one, the holder counts as lost
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[str]:
+    """Hold a run's lock while the block runs.
+
+    Args:
+        folder: of the run; exists.
+
+    Yields:
+        A sentence for the user if a lost process's lock was taken over, else nothing.
+
+    Raises:
+        ConfigError: another process holds it; says which.
+    """
+    path, token = folder / ".lock", uuid.uuid4().hex
+    note = _take(path, token)
+    stop = threading.Event()
+    beat = threading.Thread(target=_beat, args=(path, token, stop), daemon=True, name="run lock")
+    beat.start()
+    try:
+        yield note
+    finally:
+        stop.set()
+        beat.join()
+        if (_read(path) or {}).get("token") == token:
+            path.unlink(missing_ok=True)
+
+
+def _take(path: Path, token: str) -> str:
+    note = ""
+    while True:
+        if _create(path, token):
+            return note
+        holder = _read(path)
+        if holder is not None and (why := _why_lost(path, holder)) is None:
+            raise ConfigError(
+                f"run.name={path.parent.name}: {path.parent} is being trained by {_in_words(holder)}; "
+                "wait for it, stop it, or choose another run.name"
+            )
+        if holder is not None:
+            note = f"took over the run from {_in_words(holder)}, {why}"
+        _remove_lost(path, holder)
+
+
+def _create(path: Path, token: str) -> bool:
+    """Whether the lock is ours now: a file that is whole when it appears, linked to a name that must be free."""
+    content = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "token": token}
+    own = path.with_name(f".lock.{token}")
+    own.write_text(json.dumps(content))
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    except OSError:  # no hard links here: exclusive creation instead, whose content comes a moment later
+        try:
+            with path.open("x") as file:
+                file.write(json.dumps(content))
+        except FileExistsError:
+            return False
+    finally:
+        own.unlink(missing_ok=True)
+    return True
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        holder = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return holder if isinstance(holder, dict) and "token" in holder else None
+
+
+def _why_lost(path: Path, holder: dict[str, Any]) -> str | None:
+    """Why its holder counts as lost; None if it lives."""
+    if holder.get("host") == socket.gethostname():
+        try:
+            os.kill(int(holder["pid"]), 0)
+        except (ProcessLookupError, ValueError, KeyError, OverflowError):
+            return "which is no more"
+        except PermissionError:
+            pass
+    silent = _clock(path.parent) - path.stat().st_mtime if path.exists() else 0.0
+    return f"which has been silent for {silent:.0f} s" if silent > STALE_S else None
+
+
+def _clock(folder: Path) -> float:
+    """The file system's own time: hosts' clocks differ."""
+    probe = folder / f".clock.{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
+def _remove_lost(path: Path, holder: dict[str, Any] | None) -> None:
+    """Remove a lost process's lock, and no other that may have come into its place meanwhile."""
+    if holder is None:  # being written this moment, or damaged
+        time.sleep(0.2)
+        if _read(path) is not None or not path.exists() or _clock(path.parent) - path.stat().st_mtime < 2:
+            return
+    aside = path.with_name(f".lock.lost.{uuid.uuid4().hex}")
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return
+    moved = _read(aside)
+    if holder is not None and moved is not None and moved["token"] != holder["token"]:
+        with contextlib.suppress(OSError):  # another process was quicker: what was moved is its lock
+            os.link(aside, path)
+    aside.unlink(missing_ok=True)
+
+
+def _beat(path: Path, token: str, stop: threading.Event) -> None:
+    while not stop.wait(BEAT_S):
+        with contextlib.suppress(OSError):
+            if (_read(path) or {}).get("token") == token:
+                os.utime(path)
+
+
+def _in_words(holder: dict[str, Any]) -> str:
+    since = datetime.fromtimestamp(float(holder.get("since") or 0)).isoformat(" ", "minutes")
+    return f"process {holder.get('pid')} on {holder.get('host')} (since {since})"
