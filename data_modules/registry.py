@@ -39,10 +39,19 @@ def build_data(
     Raises:
         DataError: unknown name, or a setting that this data set does not have.
     """
-    if name not in DATA_MODULES:
-        raise DataError(f"data.name={name}: must be one of {', '.join(DATA_MODULES)}")
-    module, _, cls = DATA_MODULES[name].partition(":")
     settings: dict[str, Any] = {"resolution": resolution, "batch_size": batch_size, "seed": seed, "mirror": mirror}
     if name not in SYNTHETIC:
         settings |= {"cache": cache, "max_bad": max_bad}
-    return getattr(import_module(module), cls)(**settings, source=source, root=root)  # type: ignore[no-any-return]
+    return _data_module(name)(**settings, source=source, root=root)  # type: ignore[no-any-return]
+
+
+def channels_of(name: str) -> int:
+    """Channels of a data set's images; raises :class:`DataError` for an unknown name."""
+    return _data_module(name).channels  # type: ignore[no-any-return]
+
+
+def _data_module(name: str) -> Any:
+    if name not in DATA_MODULES:
+        raise DataError(f"data.name={name}: must be one of {', '.join(DATA_MODULES)}")
+    module, _, cls = DATA_MODULES[name].partition(":")
+    return getattr(import_module(module), cls)

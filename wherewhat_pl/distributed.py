@@ -7,17 +7,34 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
-from torch import nn
+from torch import Tensor, nn
 
 
-def average_gradients(parameters: list[nn.Parameter], world_size: int) -> None:
+def count_processes() -> int:
+    """How many processes train together; 1 outside ``torch.distributed``."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Add up ``values`` in place, alike on all processes; call on all of them together. Returns its argument."""
+    if count_processes() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def max_over_processes(values: Tensor) -> Tensor:
+    """The same with the largest of each."""
+    if count_processes() > 1:
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return values
+
+
+def average_gradients(parameters: list[nn.Parameter]) -> None:
     """Replace gradients by their mean over all processes, in one reduction; without gradient stays without."""
-    if world_size == 1:
+    if count_processes() == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= world_size
+    flat = sum_over_processes(torch.cat([gradient.flatten() for gradient in gradients])) / count_processes()
     parts = flat.split([gradient.numel() for gradient in gradients])
     torch._foreach_copy_(gradients, [part.view_as(grad) for part, grad in zip(parts, gradients, strict=True)])
 
@@ -31,8 +48,8 @@ def device_count(devices: int | None, accelerator: str) -> int:
 
 
 def strategy_for(world_size: int) -> Any:
+    """What Lightning starts the processes with."""
     if world_size == 1:
         return "auto"
-
     # The averages are updated alike on every rank; broadcasting buffers would only cost.
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False)

@@ -175,6 +175,7 @@ class WandbConfig:
 @dataclass
 class LoggerConfig:
     interval_kimg: float = 1.0  # between two rows of metrics.jsonl
+    csv: bool = False  # the same rows as csv/version_N/metrics.csv too, one version for each time the run is continued
     wandb: WandbConfig = field(default_factory=WandbConfig)
 
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from data_modules.base import DeviceDataModule
 from data_modules.randomness import seed_for
+from data_modules.registry import channels_of
 from wherewhat_pl import losses
 from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
 from wherewhat_pl.config import to_dict
-from wherewhat_pl.distributed import average_gradients
+from wherewhat_pl.distributed import average_gradients, sum_over_processes
 from wherewhat_pl.errors import NonFiniteError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
@@ -37,15 +39,18 @@ TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "r
 class DisentanglingGAN(pl.LightningModule):
     """Generator, discriminator and recognizer with the adversarial, spatial-mask and variation-recognizer losses.
 
+    It ends its training at ``trainer.max_kimg`` and logs its losses every ``logger.interval_kimg``, under any trainer.
+
     Args:
         config: the experiment.
-        channels: of the images, 1 or 3.
+        channels: of the images, 1 or 3; None: those of ``data.name``.
 
     Attributes:
         generator, discriminator, recognizer: the networks; there is no recognizer with ``model.loss=gan``.
         generator_ema, recognizer_ema: their averages (Q's only if asked for); what pictures and metrics use.
         augment: what D's images pass through on their way, or None.
         images_seen: the clock.
+        latest: the newest row of losses and speed, by name.
         num_latents: n.
 
     Raises:
@@ -54,8 +59,9 @@ class DisentanglingGAN(pl.LightningModule):
 
     _sums: Tensor
 
-    def __init__(self, config: ExperimentConfig, channels: int) -> None:
+    def __init__(self, config: ExperimentConfig, channels: int | None = None) -> None:
         super().__init__()
+        channels = channels or channels_of(config.data.name)
         self.config, self.channels = config, channels
         self.automatic_optimization = False
         model, resolution = config.model, config.data.resolution
@@ -78,6 +84,8 @@ class DisentanglingGAN(pl.LightningModule):
         if config.trainer.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images_seen = 0
+        self.latest: dict[str, float] = {}
+        self._since = (0.0, 0)  # time and clock of the newest row
         # Per term, then batches and batches with R1; added up on the device, so that no step waits for the host.
         self.register_buffer("_sums", torch.zeros(len(TERMS) + 2), persistent=False)
 
@@ -109,16 +117,32 @@ class DisentanglingGAN(pl.LightningModule):
     # ---------------------------------------------------------------- one step
 
     def training_step(self, reals: Tensor, batch_idx: int) -> None:
-        """G and Q against D, then D against G, then the averages; ``reals`` ``[b, C, H, W]`` in [-1, 1]."""
+        """One :meth:`step`, with DDP's own reducer kept quiet: it expects every parameter in every backward."""
+        # G's optimizer as Lightning wraps it, D's bare: so ``global_step`` counts batches, not both.
+        wrapped, bare = self.optimizers(), self.optimizers(use_pl_optimizer=False)
+        assert isinstance(wrapped, list)
+        assert isinstance(bare, list)
+        strategy = self.trainer.strategy
+        with strategy.block_backward_sync() if hasattr(strategy, "block_backward_sync") else nullcontext():
+            self.step(reals, wrapped[0], bare[1])
+        if self.is_due(self.config.logger.interval_kimg):  # before any callback saves or draws what is not finite
+            self.log_losses()
+
+    def step(self, reals: Tensor, generator_optimizer: Any, discriminator_optimizer: Any) -> None:
+        """G and Q against D, then D against G, then the averages and the clock; needs no trainer.
+
+        Args:
+            reals: ``[b, C, H, W]`` in [-1, 1], this process' part of the batch.
+            generator_optimizer, discriminator_optimizer: as :meth:`configure_optimizers` makes them.
+        """
         torch.manual_seed(seed_for(self.config.seed, "step", self.global_rank, self.images_seen))
-        generator_optimizer, discriminator_optimizer = self._optimizers()
         if self.config.trainer.channels_last:
             reals = reals.contiguous(memory_format=torch.channels_last)
 
         with frozen(self.discriminator):
-            adversarial, recognition = self._generator_losses(len(reals))
+            adversarial, recognition = self.generator_losses(len(reals))
             self._update(generator_optimizer, adversarial + self._recognition_weight * recognition)
-        score_loss, r1, real_scores, fake_scores = self._discriminator_losses(reals)
+        score_loss, r1, real_scores, fake_scores = self.discriminator_losses(reals)
         self._update(discriminator_optimizer, score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
         self._update_averages()
         batches = self.images_seen // self.config.trainer.batch_size + 1
@@ -131,7 +155,7 @@ class DisentanglingGAN(pl.LightningModule):
         ).detach()
         self.images_seen += self.config.trainer.batch_size
 
-    def _generator_losses(self, count: int) -> tuple[Tensor, Tensor]:
+    def generator_losses(self, count: int) -> tuple[Tensor, Tensor]:
         """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1)."""
         latents = self.sample_latents(count)
         if self.config.model.loss == "ps":
@@ -148,7 +172,7 @@ class DisentanglingGAN(pl.LightningModule):
         scores = self.discriminator(self._augmented(images[:count]))  # the adversarial term uses G(z) only
         return losses.generator_adversarial(scores).mean(), recognition
 
-    def _discriminator_losses(self, reals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def discriminator_losses(self, reals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
         with torch.no_grad():
             fakes = self.generator(self.sample_latents(len(reals)))
@@ -207,22 +231,10 @@ class DisentanglingGAN(pl.LightningModule):
             fused=True,
         )
 
-    def _optimizers(self) -> tuple[Any, torch.optim.Optimizer]:
-        """G's optimizer as Lightning wraps it, D's bare: so ``global_step`` counts batches, not both."""
-        wrapped, bare = self.optimizers(), self.optimizers(use_pl_optimizer=False)
-        assert isinstance(wrapped, list)
-        assert isinstance(bare, list)
-        return wrapped[0], bare[1]  # type: ignore[return-value]
-
     def _update(self, optimizer: Any, loss: Tensor) -> None:
         optimizer.zero_grad()
-        # DDP's own reducer expects every parameter in every backward, which no GAN phase has: it is kept quiet and
-        # the phase's gradients are averaged in one flat reduction.
-        strategy = self.trainer.strategy
-        quiet = strategy.block_backward_sync() if hasattr(strategy, "block_backward_sync") else nullcontext()
-        with quiet:
-            loss.backward()
-        average_gradients([p for group in optimizer.param_groups for p in group["params"]], self.trainer.world_size)
+        loss.backward()
+        average_gradients([p for group in optimizer.param_groups for p in group["params"]])
         optimizer.step()
 
     @torch.no_grad()
@@ -232,6 +244,59 @@ class DisentanglingGAN(pl.LightningModule):
         for average, network in ((self.generator_ema, self.generator), (self.recognizer_ema, self.recognizer)):
             if average is not None and network is not None:
                 torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
+
+    # ---------------------------------------------------------------- the clock and the trainer
+
+    def is_due(self, interval_kimg: float) -> bool:
+        """Whether the last batch reached or passed a multiple of the interval."""
+        interval = interval_kimg * 1000
+        return int(self.images_seen / interval) > int((self.images_seen - self.config.trainer.batch_size) / interval)
+
+    @property
+    def max_images(self) -> int:
+        """Where the training ends."""
+        return int(self.config.trainer.max_kimg * 1000)
+
+    def setup(self, stage: str) -> None:
+        """Give the data its clock, before it is asked for batches."""
+        if isinstance(data := self.trainer.datamodule, DeviceDataModule):  # type: ignore[attr-defined]
+            data.clock = lambda: self.images_seen
+
+    def on_train_start(self) -> None:
+        self._since = (time.monotonic(), self.images_seen)
+        self._stop_at_the_end()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        self._stop_at_the_end()
+
+    def _stop_at_the_end(self) -> None:
+        """Lightning's own limits count steps or epochs, not images."""
+        if self.images_seen >= self.max_images:
+            self.trainer.should_stop = True
+
+    def on_train_end(self) -> None:
+        self.log_losses()
+
+    def log_losses(self) -> None:
+        """Mean losses and speed since the last time, to all loggers; call on all processes together.
+
+        Reading them is the only place where a step waits for the device.
+
+        Raises:
+            NonFiniteError: a loss is NaN or infinite.
+        """
+        means = self.read_losses()
+        if not means:
+            return
+        now, (then, images_then) = time.monotonic(), self._since
+        self._since = (now, self.images_seen)
+        self.latest = {
+            f"{'discriminator' if name.endswith(('score', 'probability')) else 'loss'}/{name}": value
+            for name, value in means.items()
+        }
+        self.latest["images_per_s"] = (self.images_seen - images_then) / max(now - then, 1e-9)
+        for logger in self.loggers:
+            logger.log_metrics(self.latest, step=self.images_seen)
 
     # ---------------------------------------------------------------- what others read
 
@@ -271,10 +336,7 @@ class DisentanglingGAN(pl.LightningModule):
                 raise NonFiniteError(f"the weights of {name} are not finite at {self.images_seen:,} images")
 
     def _finite_sums(self) -> list[float]:
-        sums = self._sums.clone()
-        if self.trainer.world_size > 1:  # so that all ranks stop, or none
-            dist.all_reduce(sums)
-        values: list[float] = sums.tolist()
+        values: list[float] = sum_over_processes(self._sums.clone()).tolist()  # so that all of them stop, or none
         for name, value in zip(TERMS, values[: len(TERMS)], strict=True):
             if not math.isfinite(value):
                 raise NonFiniteError(f"the loss term {name} is {value} at {self.images_seen:,} images")

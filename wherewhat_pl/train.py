@@ -1,4 +1,4 @@
-"""From a configuration to a finished run: builds data, system and trainer, resumes, trains, sums up."""
+"""From a configuration to a finished run, in four steps: prepare, build the trainer, fit, sum up."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import shlex
 import sys
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from data_modules.base import DeviceDataModule
 from wherewhat_pl.analysis.summary import summarize
-from wherewhat_pl.callbacks import AtomicCheckpoint, GracefulStop, ImagesProgressBar, MetricsLog, TraversalPictures
+from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint
 from wherewhat_pl.callbacks.evaluation import Evaluation
-from wherewhat_pl.callbacks.tracking import start_wandb
+from wherewhat_pl.callbacks.interrupt import GracefulStop
+from wherewhat_pl.callbacks.pictures import TraversalPictures
+from wherewhat_pl.callbacks.progress import ImagesProgressBar
+from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
 from wherewhat_pl.distributed import device_count, strategy_for
 from wherewhat_pl.errors import CheckpointError, ConfigError
@@ -27,20 +32,6 @@ from wherewhat_pl.run.folder import RunDir, default_name, find_run
 from wherewhat_pl.run.provenance import provenance
 from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.system import DisentanglingGAN
-
-
-class EndOfTraining(pl.Callback):
-    """Stops when the clock reaches ``max_kimg``; Lightning's own limits count steps or epochs, not images."""
-
-    def __init__(self, max_images: int) -> None:
-        self.max_images = max_images
-
-    def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
-        trainer.should_stop = system.images_seen >= self.max_images
-
-    def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
-        if system.images_seen >= self.max_images:
-            trainer.should_stop = True
 
 
 def train(config: ExperimentConfig, overrides: list[str]) -> int:
@@ -59,88 +50,123 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     started = time.monotonic()
     _quiet_libraries()
     config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
-    devices, is_first_process = (
-        device_count(config.trainer.devices, config.trainer.accelerator),
-        getattr(rank_zero_only, "rank", 0) == 0,
-    )
-    check_divisible(config.trainer.batch_size, devices * config.trainer.num_nodes)
+    training = prepare(config)
+    loggers = loggers_for(config, training.run, training.data.source) if _is_first_process() else []
+    status = 1
+    try:
+        trainer = build_trainer(training, loggers)
+        received = fit(trainer, training)
+        if trainer.is_global_zero:
+            sum_up(training, loggers, received, minutes=(time.monotonic() - started) / 60)
+        status = 0 if received is None else 128 + received
+    finally:
+        close_loggers(loggers, status)
+    return status
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training is made of.
+
+    Attributes:
+        config: the experiment, its run named.
+        run: its folder, ready to be written to.
+        data: set up.
+        system: new, or with the weights of ``run.init_from``.
+        evaluation: the callback that measures.
+        checkpoint: where it goes on, or None.
+        images_seen: by that checkpoint.
+    """
+
+    config: ExperimentConfig
+    run: RunDir
+    data: DeviceDataModule
+    system: DisentanglingGAN
+    evaluation: Evaluation
+    checkpoint: Path | None
+    images_seen: int
+
+
+def prepare(config: ExperimentConfig) -> Training:
+    """Build data and system, check everything that can be refused, then make or find the run's folder."""
+    check_divisible(config.trainer.batch_size, _devices(config) * config.trainer.num_nodes)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
-
     run, data = RunDir.of(config), data_for(config)
     system = build_system(config, data)
     data.setup()
-    data.clock = lambda: system.images_seen
     evaluation = Evaluation(run, config.eval, system, data)  # before anything is written, since it may refuse
-    checkpoint_path, images_seen, complaints = run.newest_sound_checkpoint()
-    if is_first_process:
+    checkpoint, images_seen, complaints = run.newest_sound_checkpoint()
+    if _is_first_process():
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
         for complaint in complaints:
             print(f"warning: {complaint}", file=sys.stderr)
-    if checkpoint_path is None and complaints:
+    if checkpoint is None and complaints:
         raise CheckpointError(
             f"{run.checkpoints}: no checkpoint there can be read; choose another run.name to start anew"
         )
-    _announce(config, run, data, images_seen)
-    if checkpoint_path is None and config.run.init_from:
+    rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
+    rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
+    if checkpoint is None and config.run.init_from:
         _load_weights(system, config.run.init_from)
     if config.trainer.compile:
         system.compile_networks()
+    return Training(config, run, data, system, evaluation, checkpoint, images_seen)
 
-    wandb_run = start_wandb(config, run, data.source) if is_first_process else None
-    evaluation.wandb_run = wandb_run
-    max_images = int(config.trainer.max_kimg * 1000)
-    metrics = MetricsLog(run, config.logger.interval_kimg, wandb_run)
-    checkpoint = AtomicCheckpoint(run, config.checkpoint)
-    stop = GracefulStop(checkpoint)
-    pictures = TraversalPictures(run, config.pictures, wandb_run)
-    trainer = pl.Trainer(
-        accelerator=config.trainer.accelerator,
+
+def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
+    """Lightning's trainer, with nothing of its own around the steps but what a run wants."""
+    settings, run = training.config.trainer, training.run
+    devices = _devices(training.config)
+    checkpoint = AtomicCheckpoint(run, training.config.checkpoint)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # finds bugs, costs time
+    return pl.Trainer(
+        accelerator=settings.accelerator,
         devices=devices,
-        num_nodes=config.trainer.num_nodes,
-        strategy=strategy_for(devices * config.trainer.num_nodes),
-        precision=config.trainer.precision,
+        num_nodes=settings.num_nodes,
+        strategy=strategy_for(devices * settings.num_nodes),
+        precision=settings.precision,
+        deterministic="warn" if settings.deterministic else False,  # not every CUDA kernel has such a twin
         max_epochs=-1,
         max_steps=-1,
-        logger=False,
+        logger=loggers,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=run.path,
-        # In this order at each batch end: losses are read, and found not finite, before anything is saved.
-        callbacks=[
-            metrics,
-            pictures,
+        callbacks=[  # in this order at each batch end
+            TraversalPictures(run, training.config.pictures),
             checkpoint,
-            evaluation,
-            EndOfTraining(max_images),
-            stop,
-            ImagesProgressBar(metrics, max_images),
+            training.evaluation,
+            GracefulStop(checkpoint),
+            ImagesProgressBar(),
         ],
     )
-    if checkpoint_path is not None and trainer.is_global_zero:
-        run.forget_metrics_after(images_seen)
-    status = 1
-    try:
-        trainer.fit(system, data, ckpt_path=checkpoint_path, weights_only=True)
-        if trainer.is_global_zero:
-            if stop.received is None:
-                minutes = (time.monotonic() - started) / 60
-                print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
-                text, results = summarize(system.model(), data, config.factors.images, config.seed)
-                metrics.append(system.images_seen, results)
-                print(
-                    f"{text}\npictures     {pictures.path_at(system.images_seen)}\ncheckpoint   {run.last_checkpoint}"
-                )
-                print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
-            else:
-                print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {_same_command()}")
-        status = 0 if stop.received is None else 128 + stop.received
-    finally:
-        if wandb_run is not None:
-            wandb_run.finish(exit_code=status)
-    return status
+
+
+def fit(trainer: pl.Trainer, training: Training) -> int | None:
+    """Train to the end, or to a signal, whose number is returned."""
+    if training.checkpoint is not None and trainer.is_global_zero:
+        training.run.forget_metrics_after(training.images_seen)
+    trainer.fit(training.system, training.data, ckpt_path=training.checkpoint, weights_only=True)
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next(callback.received for callback in callbacks if isinstance(callback, GracefulStop))
+
+
+def sum_up(training: Training, loggers: list[Logger], received: int | None, minutes: float) -> None:
+    """Say what was learned and where everything lies, or how to go on; on the first process only."""
+    run, system = training.run, training.system
+    if received is not None:
+        command = shlex.join(["python", "-m", "wherewhat_pl", *(argument for argument in sys.argv[1:] if argument)])
+        print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {command}")
+        return
+    print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
+    text, results = summarize(system.model(), training.data, training.config.factors.images, training.config.seed)
+    for logger in loggers if results else ():
+        logger.log_metrics(results, step=system.images_seen)
+    print(f"{text}\npictures     {run.picture_at(system.images_seen)}\ncheckpoint   {run.last_checkpoint}")
+    print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
 
 
 def _load_weights(system: DisentanglingGAN, source: str) -> None:
@@ -160,14 +186,12 @@ def _load_weights(system: DisentanglingGAN, source: str) -> None:
         ) from None
 
 
-def _announce(config: ExperimentConfig, run: RunDir, data: DeviceDataModule, images_seen: int) -> None:
-    rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
-    rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
+def _devices(config: ExperimentConfig) -> int:
+    return device_count(config.trainer.devices, config.trainer.accelerator)
 
 
-def _same_command() -> str:
-    arguments = [argument for argument in sys.argv[1:] if argument]
-    return shlex.join(["python", "-m", "wherewhat_pl", *arguments])
+def _is_first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _quiet_libraries() -> None:

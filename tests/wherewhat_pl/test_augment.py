@@ -92,8 +92,8 @@ def test_only_the_discriminator_sees_augmented_images(tiny, monkeypatch):
         network = getattr(system, name)
         network.register_forward_pre_hook(lambda _, given, inputs=inputs: inputs.append(given[0]))
     monkeypatch.setattr(AdaptiveAugment, "forward", lambda _, images: images * 0 + 0.5)
-    system._generator_losses(4)
-    system._discriminator_losses(torch.zeros(4, 3, 8, 8))
+    system.generator_losses(4)
+    system.discriminator_losses(torch.zeros(4, 3, 8, 8))
     assert len(seen["discriminator"]) == 3  # fakes for G; fakes and reals for D; R1 calls forward itself
     assert all((images == 0.5).all() for images in seen["discriminator"])
     assert not any((images == 0.5).all() for images in seen["recognizer"])

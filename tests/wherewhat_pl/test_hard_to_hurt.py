@@ -71,7 +71,7 @@ def _average(rank, results, port):
     ]
     parameters[0].grad = torch.full((3,), float(rank))
     parameters[1].grad = torch.full((2, 2), 10.0 * rank)
-    average_gradients(parameters, 2)
+    average_gradients(parameters)
     assert parameters[2].grad is None
     results[rank] = [parameter.grad.tolist() for parameter in parameters[:2]]
     dist.destroy_process_group()

@@ -14,8 +14,7 @@ from wherewhat_pl.system import DisentanglingGAN
 def fit(config, steps, system=None):
     """A few steps without anything around them."""
     data = data_for(config)
-    system = system or DisentanglingGAN(config, data.channels)
-    data.clock = lambda: system.images_seen
+    system = system or DisentanglingGAN(config)
     trainer = pl.Trainer(
         max_steps=steps,
         accelerator="cpu",
@@ -125,6 +124,15 @@ def test_r1_is_due_every_sixteenth_batch(tiny):
     assert due == [0, 16, 32]
 
 
+def test_due_times_are_multiples_of_the_interval_whatever_the_batch(tiny):
+    system = DisentanglingGAN(tiny("trainer.batch_size=12"), 3)
+    due = []
+    for system.images_seen in range(12, 121, 12):
+        if system.is_due(interval_kimg=0.03):
+            due.append(system.images_seen)
+    assert due == [36, 60, 96, 120]  # the batches that reach 30, 60, 90 and 120
+
+
 def test_average_has_its_half_life_in_images(tiny):
     """After a half-life of constant weights the average is half way."""
     system = DisentanglingGAN(tiny("model.ema.halflife_kimg=0.04"), 3)
@@ -182,8 +190,10 @@ def test_one_step_is_the_step_of_the_method(tiny):
             torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-5)
 
 
-def test_losses_are_means_over_the_batches_since_the_last_reading(tiny):
-    system = fit(tiny(), 3)
+def test_losses_are_means_over_the_batches_since_the_last_reading(tiny, monkeypatch):
+    system = DisentanglingGAN(tiny("logger.interval_kimg=1"), 3)
+    monkeypatch.setattr(system, "log_losses", lambda: None)
+    fit(system.config, 3, system)
     means = system.read_losses()
     assert {"generator_adversarial", "discriminator_adversarial", "ps", "ps_paper_form", "r1"} <= means.keys()
     assert means["ps_paper_form"] == pytest.approx(means["ps"] * 2 / 3)  # n = 3

@@ -137,8 +137,7 @@ def bench_step(device: torch.device) -> Lines:
         config = load_config(experiment)
         if config.trainer.threads and device.type == "cpu":
             torch.set_num_threads(config.trainer.threads)
-        channels = 1 if config.data.name == "dsprites" else 3
-        system = DisentanglingGAN(config, channels)
+        system = DisentanglingGAN(config)
         gflop = count_cost(system).iteration
         step = _step_of(system.to(device), device)
         interval = config.model.r1.interval  # so many steps hold one with R1
@@ -156,16 +155,12 @@ def bench_step(device: torch.device) -> Lines:
 
 def _step_of(system: DisentanglingGAN, device: torch.device) -> Callable[[], None]:
     """One step of a system as its trainer runs it, on images that are there already."""
-    from types import SimpleNamespace
-
     optimizers = system.configure_optimizers()
-    system.optimizers = lambda use_pl_optimizer=True: optimizers  # type: ignore[method-assign, assignment]
-    system._trainer = SimpleNamespace(world_size=1, strategy=None, global_rank=0)  # type: ignore[assignment]
     config = system.config
     reals = (
         torch.rand(config.trainer.batch_size, system.channels, *(config.data.resolution,) * 2, device=device) * 2 - 1
     )
-    return lambda: system.training_step(reals, 0)
+    return lambda: system.step(reals, *optimizers)
 
 
 def matmul_peak(device: torch.device, side: int = 1024) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
-from wherewhat_pl.callbacks.clock import is_due
+from wherewhat_pl.callbacks.periodic import EveryImages
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import CheckpointConfig
 from wherewhat_pl.system import DisentanglingGAN
@@ -21,7 +21,7 @@ from wherewhat_pl.system import DisentanglingGAN
 BATCHES_BETWEEN_TIME_CHECKS = 20  # with several ranks each check is a broadcast
 
 
-class AtomicCheckpoint(pl.Callback):
+class AtomicCheckpoint(EveryImages):
     """Save every ``interval_kimg`` images or ``interval_minutes``, whichever comes first, and at the end.
 
     Nothing is saved once a loss or a weight is not finite: the last good checkpoint stays the last one.
@@ -32,6 +32,7 @@ class AtomicCheckpoint(pl.Callback):
     """
 
     def __init__(self, run: RunDir, settings: CheckpointConfig) -> None:
+        super().__init__(settings.interval_kimg)
         self.run, self.settings = run, settings
         self._saved_at: int | None = None
         self._saved_time = time.monotonic()
@@ -41,18 +42,19 @@ class AtomicCheckpoint(pl.Callback):
         if system.images_seen:
             self._saved_at = system.images_seen
 
-    def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
-        batch_size = system.config.trainer.batch_size
-        due = is_due(system.images_seen, batch_size, self.settings.interval_kimg)
-        if not due and (system.images_seen // batch_size) % BATCHES_BETWEEN_TIME_CHECKS == 0:
-            due = time.monotonic() - self._saved_time > self.settings.interval_minutes * 60
-            if trainer.world_size > 1:  # the ranks' watches differ; the first one's counts
-                due = trainer.strategy.broadcast(due)
-        if due:
-            try:
-                self.save(trainer, system)
-            except OSError as error:
-                rank_zero_warn(f"checkpoint: not saved at {system.images_seen:,} images ({error}); training goes on")
+    def is_due(self, trainer: pl.Trainer, system: DisentanglingGAN) -> bool:
+        if super().is_due(trainer, system):
+            return True
+        if (system.images_seen // system.config.trainer.batch_size) % BATCHES_BETWEEN_TIME_CHECKS:
+            return False
+        is_late = time.monotonic() - self._saved_time > self.settings.interval_minutes * 60
+        return trainer.strategy.broadcast(is_late)  # the processes' watches differ; the first one's counts
+
+    def on_images(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
+        try:
+            self.save(trainer, system)
+        except OSError as error:
+            rank_zero_warn(f"checkpoint: not saved at {system.images_seen:,} images ({error}); training goes on")
 
     def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
         self.save(trainer, system)

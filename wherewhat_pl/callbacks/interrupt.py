@@ -11,9 +11,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 
 from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint
+from wherewhat_pl.distributed import max_over_processes
 from wherewhat_pl.system import DisentanglingGAN
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -53,9 +53,7 @@ class GracefulStop(pl.Callback):
             return self.received is not None
         if (system.images_seen // system.config.trainer.batch_size) % BATCHES_BETWEEN_AGREEMENTS:
             return False
-        flag = torch.tensor(self.received or 0, device=system.device)
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-        self.received = int(flag) or None
+        self.received = int(max_over_processes(torch.tensor(self.received or 0, device=system.device))) or None
         return self.received is not None
 
     def on_exception(self, trainer: pl.Trainer, system: pl.LightningModule, exception: BaseException) -> None:

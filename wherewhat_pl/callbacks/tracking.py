@@ -1,4 +1,4 @@
-"""Weights & Biases: the same rows and pictures as in the run folder; never a prompt, never a wait without a network."""
+"""A run's loggers: ``metrics.jsonl``, Weights & Biases, CSV. Never a prompt, never a wait without a network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import netrc
 import os
 import secrets
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+from wherewhat_pl.callbacks.metrics_log import MetricsLog
 from wherewhat_pl.config import to_dict
 from wherewhat_pl.run.files import write_atomically
 from wherewhat_pl.run.folder import RunDir
@@ -18,26 +22,43 @@ from wherewhat_pl.settings import ExperimentConfig
 INIT_TIMEOUT_S = 20
 
 
-def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
-    """Start, or continue, the run's Weights & Biases run; call on the first rank only.
+class ImagesSeenLogger(WandbLogger):
+    """Weights & Biases with ``images_seen`` as its x-axis, of rows and pictures alike."""
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
+        self.experiment.log({**metrics, "images_seen": step})
+
+
+def loggers_for(config: ExperimentConfig, run: RunDir, data_source: str) -> list[Logger]:
+    """The loggers of a run, for its trainer; call on the first process only."""
+    csv = [CSVLogger(run.path, name="csv", flush_logs_every_n_steps=1)] if config.logger.csv else []
+    wandb = start_wandb(config, run, data_source)
+    return [MetricsLog(run), *csv, *([wandb] if wandb else [])]
+
+
+def close_loggers(loggers: Iterable[Logger], status: int) -> None:
+    """End the Weights & Biases run with the exit status of the program."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=status)
+
+
+def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> WandbLogger | None:
+    """Start, or continue, the run's Weights & Biases run; None if it is disabled.
 
     ``logger.wandb.mode=auto`` is online only if a key is configured. A server that cannot be reached turns the run
     offline with one line; nothing is lost, since ``wandb sync`` uploads it later.
-
-    Returns:
-        The ``wandb`` run, or None if it is disabled.
     """
     settings = config.logger.wandb
     mode = settings.mode if settings.mode != "auto" else _automatic_mode()
     if mode == "disabled":
         return None
     import wandb
-    from pytorch_lightning.loggers import WandbLogger
 
-    def start(offline: bool) -> Any:
+    def start(offline: bool) -> WandbLogger:
         # Lightning's logger still passes a setting that wandb warns of; silence counts from the set-up on.
         wandb.setup(wandb.Settings(silent=True, mode="offline" if offline else "online"))
-        logger = WandbLogger(
+        logger = ImagesSeenLogger(
             save_dir=run.path,
             project=settings.project,
             entity=settings.entity,
@@ -50,10 +71,9 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Any:
             config=to_dict(config),
             settings=wandb.Settings(init_timeout=INIT_TIMEOUT_S, silent=True, console="off", x_disable_stats=True),
         )
-        experiment = logger.experiment
-        experiment.define_metric("images_seen")
-        experiment.define_metric("*", step_metric="images_seen")
-        return experiment
+        logger.experiment.define_metric("images_seen")
+        logger.experiment.define_metric("*", step_metric="images_seen")
+        return logger
 
     if mode == "online":
         try:

@@ -75,6 +75,9 @@ class RunDir:
     def checkpoint_at(self, images_seen: int) -> Path:
         return self.checkpoints / f"images-{images_seen:09d}.ckpt"
 
+    def picture_at(self, images_seen: int) -> Path:
+        return self.pictures / f"images-{images_seen:09d}.png"
+
     def kept_checkpoints(self) -> list[Path]:
         """All checkpoints, newest first."""
         return sorted(self.checkpoints.glob("images-*.ckpt"), reverse=True)

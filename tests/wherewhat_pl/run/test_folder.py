@@ -4,7 +4,6 @@ import os
 import pytest
 import torch
 
-from wherewhat_pl.callbacks.clock import is_due
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.files import append_row, read_rows, write_atomically
@@ -151,11 +150,6 @@ def test_a_run_that_is_not_there_is_named_with_the_nearest(tmp_path):
     (tmp_path / "seed0" / "config.yaml").touch()
     with pytest.raises(ConfigError, match=r"no run there.*did you mean 'seed0'"):
         find_run(tmp_path / "sed0")
-
-
-def test_due_times_are_multiples_of_the_interval_whatever_the_batch():
-    times = [seen for seen in range(12, 121, 12) if is_due(seen, 12, interval_kimg=0.03)]
-    assert times == [36, 60, 96, 120]  # the batches that reach 30, 60, 90 and 120
 
 
 def test_others_may_read_what_was_written_if_the_umask_lets_them(tmp_path):
