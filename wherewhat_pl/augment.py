@@ -8,15 +8,31 @@ checkpoint. Nothing waits for the device.
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
-from kornia.enhance import adjust_brightness, adjust_contrast
-from kornia.geometry.transform import hflip
+from kornia.augmentation import RandomBrightness, RandomContrast, RandomHorizontalFlip, RandomTranslate
+from kornia.augmentation.container import ImageSequential
 from torch import Tensor, nn
+
+from wherewhat_pl.distributed import count_processes, sum_over_processes
 
 MAX_SHIFT = 0.125  #: of the side, uniformly to each side
 BRIGHTNESS_STD = 0.2  #: of what is added to images in [-1, 1]
 CONTRAST_STD = 0.5  #: of the base-2 logarithm of what they are multiplied by
 INTERVAL = 4  #: batches between two adjustments
+
+# Which images are augmented, and how bright they become, is drawn below. Not a part of the module, since kornia keeps
+# ranges as buffers, which would come into the checkpoints. "nearest" makes shifts whole pixels; the border is mirrored.
+AUGMENTATIONS = ImageSequential(
+    RandomHorizontalFlip(),
+    RandomTranslate(
+        (-MAX_SHIFT, MAX_SHIFT),
+        (-MAX_SHIFT, MAX_SHIFT),
+        resample="nearest",
+        padding_mode="reflection",
+        align_corners=True,
+    ),
+    RandomBrightness(clip_output=False, p=0.5),  # at p = 1 kornia would not ask which
+    RandomContrast(clip_output=False, p=0.5),
+)
 
 
 class AdaptiveAugment(nn.Module):
@@ -47,33 +63,20 @@ class AdaptiveAugment(nn.Module):
 
         At probability 0 images come out bit for bit as they went in.
         """
-        images = torch.where(self._chosen(images, 0.5)[:, None, None, None], hflip(images), images)
-        images = translate(images, self._shifts(images), self._shifts(images))
-        brightness = BRIGHTNESS_STD * self._normal(images)
-        contrast = torch.exp2(CONTRAST_STD * self._normal(images))
-        return adjust_contrast(adjust_brightness(images, brightness, clip_output=False), contrast, clip_output=False)
-
-    def _chosen(self, images: Tensor, share: float = 1.0) -> Tensor:
-        return torch.rand(len(images), device=images.device) < self.probability * share
-
-    def _shifts(self, images: Tensor) -> Tensor:
-        limit = int(images.shape[-1] * MAX_SHIFT)
-        shifts = torch.randint(-limit, limit + 1, (len(images),), device=images.device)
-        return shifts * self._chosen(images)
-
-    def _normal(self, images: Tensor) -> Tensor:
-        """One N(0, 1) number per image, 0 where this augmentation is not chosen."""
-        return torch.randn(len(images), device=images.device, dtype=images.dtype) * self._chosen(images)
+        drawn = AUGMENTATIONS.forward_parameters(images.shape)
+        flip, shift, brightness, contrast = (item.data for item in drawn)
+        for parameters, share in ((flip, 0.5), (shift, 1.0), (brightness, 1.0), (contrast, 1.0)):
+            parameters["batch_prob"] = torch.rand(len(images), device=images.device) < self.probability * share
+        brightness["brightness_factor"] = 1 + BRIGHTNESS_STD * _normal(images)  # kornia adds the factor less 1
+        contrast["contrast_factor"] = torch.exp2(CONTRAST_STD * _normal(images))
+        return AUGMENTATIONS(images, params=drawn)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def observe(self, real_scores: Tensor) -> None:
         """Take in D's scores of this rank's reals, ``[b]`` or ``[b, 1]``; call on all ranks together."""
-        sign_mean = real_scores.detach().sign().float().mean()
-        if dist.is_available() and dist.is_initialized():
-            # At once, not at the next adjustment: the state is the same on all ranks, so any rank's checkpoint will do.
-            dist.all_reduce(sign_mean)
-            sign_mean /= dist.get_world_size()
-        self.sign_sum += sign_mean
+        # At once, not at the next adjustment: the state is the same on all ranks, so any rank's checkpoint will do.
+        sign_mean = sum_over_processes(real_scores.detach().sign().float().mean())
+        self.sign_sum += sign_mean / count_processes()
         self.sign_count += 1
 
     @torch.no_grad()
@@ -86,22 +89,6 @@ class AdaptiveAugment(nn.Module):
         self.sign_count.zero_()
 
 
-def translate(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Shift each image by whole pixels, its border reflected.
-
-    Kornia's own goes through ``grid_sample``, which has no second derivative, and R1 needs one.
-
-    Args:
-        images: ``[B, C, H, W]``.
-        down, right: ``[B]`` int64, each smaller than the side.
-    """
-    batch, channels, height, width = images.shape
-    rows, columns = _reflected(height, down), _reflected(width, right)
-    images = images.gather(2, rows[:, None, :, None].expand(batch, channels, height, width))
-    return images.gather(3, columns[:, None, None, :].expand(batch, channels, height, width))
-
-
-def _reflected(side: int, shifts: Tensor) -> Tensor:
-    """Positions ``[B, side]`` that land on 0, 1, ... after the shifts."""
-    positions = torch.arange(side, device=shifts.device) - shifts[:, None]
-    return (side - 1) - ((side - 1) - positions.abs()).abs()
+def _normal(images: Tensor) -> Tensor:
+    """One N(0, 1) number per image."""
+    return torch.randn(len(images), device=images.device, dtype=images.dtype)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wherewhat_pl import losses
-from wherewhat_pl.augment import AdaptiveAugment, translate
+from wherewhat_pl.augment import AUGMENTATIONS, AdaptiveAugment
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.system import DisentanglingGAN
@@ -28,17 +28,29 @@ def test_at_probability_1_every_image_changes():
 
 
 def test_half_the_chosen_images_are_flipped_as_published():
-    augment = at_probability(1.0)
-    chosen = augment._chosen(torch.empty(20000, 1, 1, 1), 0.5)
-    assert chosen.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    images = torch.arange(2.0).view(1, 1, 1, 2).expand(20000, 1, 2, 2)  # too small to be shifted
+    augmented = at_probability(1.0)(images)
+    flipped = augmented[:, 0, 0, 0] > augmented[:, 0, 0, 1]
+    assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_shift_moves_whole_pixels_and_mirrors_the_border():
+    shift = AUGMENTATIONS[1]
     row = torch.arange(5.0).view(1, 1, 1, 5).expand(3, 1, 2, 5)
-    moved = translate(row, torch.zeros(3, dtype=torch.int64), torch.tensor([0, 2, -1]))
+    none, some = torch.zeros(3), torch.tensor([0.0, 2.2, -0.8])
+    moved = shift(row, params={"translate_x": some, "translate_y": none})
     assert moved[:, 0, 0].tolist() == [[0, 1, 2, 3, 4], [2, 1, 0, 1, 2], [1, 2, 3, 4, 3]]
     column = row.transpose(2, 3)
-    assert translate(column, torch.tensor([0, 2, -1]), torch.zeros(3, dtype=torch.int64)).equal(moved.transpose(2, 3))
+    assert shift(column, params={"translate_x": none, "translate_y": some}).equal(moved.transpose(2, 3))
+
+
+def test_shifts_go_up_to_an_eighth_of_the_side():
+    images = torch.zeros(2000, 1, 16, 16)
+    images[:, :, 8, 8] = 1
+    drawn = AUGMENTATIONS[1].forward_parameters(images.shape)
+    moved = AUGMENTATIONS[1](images, params=drawn | {"batch_prob": torch.ones(2000)})
+    rows, columns = moved.flatten(1).argmax(1) // 16, moved.flatten(1).argmax(1) % 16
+    assert set(rows.tolist()) == set(columns.tolist()) == {6, 7, 8, 9, 10}
 
 
 def test_second_derivatives_are_those_of_finite_differences():
@@ -83,6 +95,12 @@ def test_it_is_off_by_default_and_then_leaves_no_trace(tiny):
     system = DisentanglingGAN(tiny(), 3)
     assert system.augment is None
     assert not [name for name in system.state_dict() if "augment" in name]
+
+
+def test_a_checkpoint_holds_the_probability_and_what_steers_it_alone(tiny):
+    system = DisentanglingGAN(tiny("model.augment.enabled=true"), 3)
+    names = {name for name in system.state_dict() if "augment" in name}
+    assert names == {"augment.probability", "augment.sign_sum", "augment.sign_count"}
 
 
 def test_only_the_discriminator_sees_augmented_images(tiny, monkeypatch):
