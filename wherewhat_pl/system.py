@@ -25,7 +25,7 @@ from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
 from wherewhat_pl.config import to_dict
 from wherewhat_pl.distributed import average_gradients, sum_over_processes
-from wherewhat_pl.errors import NonFiniteError
+from wherewhat_pl.errors import ConfigError, NonFiniteError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.latents import sample_prior
@@ -258,9 +258,17 @@ class DisentanglingGAN(pl.LightningModule):
         return int(self.config.trainer.max_kimg * 1000)
 
     def setup(self, stage: str) -> None:
-        """Give the data its clock, before it is asked for batches."""
-        if isinstance(data := self.trainer.datamodule, DeviceDataModule):  # type: ignore[attr-defined]
-            data.clock = lambda: self.images_seen
+        """Give the data its clock, before it is asked for batches; raises :class:`ConfigError` if it does not fit."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, DeviceDataModule):
+            return
+        data.clock = lambda: self.images_seen
+        for key, ours, theirs in (
+            ("trainer.batch_size", self.config.trainer.batch_size, data.batch_size),
+            ("data.resolution", self.config.data.resolution, data.resolution),
+        ):
+            if ours != theirs:
+                raise ConfigError(f"{key}={ours}: the data module was built with {theirs}; give it the same")
 
     def on_train_start(self) -> None:
         self._since = (time.monotonic(), self.images_seen)
