@@ -142,8 +142,7 @@ class Model:
         if not with_masks:
             return self.generator(latents).float(), []
         images, masks = self.generator(latents, return_masks=True)
-        scaled = zip(self.generator.mask_modules, masks, strict=True)
-        return images.float(), [module.scale(mask.float()) for module, mask in scaled]
+        return images.float(), self.generator.scaled_masks([mask.float() for mask in masks])
 
 
 def build_generator(model: ModelConfig, channels: int) -> Generator:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.generator import Convs, Generator, ModulatedConv, NoisyConv, ResidualConvs
-from wherewhat_pl.networks.masks import RectangleConstriction, SpatialConstriction
+from wherewhat_pl.networks.masks import SpatialConstriction
 
 Names = Iterator[tuple[str, Tensor]]
 
@@ -28,7 +28,8 @@ def networks_from_variables(
 
     Args:
         config: as JSON text or already read: ``modules`` (the generator's list), ``resolution``, ``channels``,
-            ``nf_scale``, and ``G`` and ``DI`` with ``fmap_base``, ``fmap_decay``, ``fmap_min``, ``fmap_max``.
+            ``nf_scale``, and ``G`` and ``DI`` (or ``D`` and ``I``, where they differ) with ``fmap_base``,
+            ``fmap_decay``, ``fmap_min``, ``fmap_max``.
         variables: arrays under their published names, ``G/...``, ``D/...`` and ``I/...``; a leading ``weight/`` and a
             trailing ``:0`` may be there or not.
 
@@ -41,13 +42,14 @@ def networks_from_variables(
     if isinstance(config, str):
         return networks_from_variables(json.loads(config), variables)
 
-    def feature_maps(settings: Mapping[str, Any]) -> FeatureMaps:
+    def feature_maps(name: str) -> FeatureMaps:
+        settings = config[name if name in config else "DI"]
         return FeatureMaps(*(settings[f"fmap_{key}"] for key in ("base", "decay", "min", "max")))
 
     resolution, channels = int(config["resolution"]), int(config["channels"])
-    generator = Generator(list(config["modules"]), channels, feature_maps(config["G"]), int(config["nf_scale"]))
-    discriminator = Critic(resolution, channels, 1, feature_maps(config["DI"]))
-    recognizer = Critic(resolution, channels, generator.num_latents, feature_maps(config["DI"]))
+    generator = Generator(list(config["modules"]), channels, feature_maps("G"), int(config["nf_scale"]))
+    discriminator = Critic(resolution, channels, 1, feature_maps("D"))
+    recognizer = Critic(resolution, channels, generator.num_latents, feature_maps("I"))
 
     left = {name.removeprefix("weight/").removesuffix(":0"): value for name, value in variables.items()}
     names = [*generator_names(generator), *critic_names(discriminator, "D"), *critic_names(recognizer, "I")]
@@ -65,20 +67,20 @@ def generator_names(generator: Generator) -> Names:
     yield "G/Const-0/const", generator.const
     noise_maps = 0
     for i, (spec, block) in enumerate(zip(generator.specs[1:], generator.blocks, strict=True), start=1):
+        scope = "-".join((f"G/{spec.kind}", *spec.arguments[:-1], str(i)))
         if isinstance(block, Convs):
             for j, conv in enumerate(block.convs):
-                yield from conv_names(f"G/{spec.kind}-{spec.arguments[0]}-{i}-{j}", conv)
+                yield from conv_names(f"{scope}-{j}", conv)
             if isinstance(block, ResidualConvs):
                 yield from conv_names(f"G/{spec.kind}-{spec.arguments[0]}Resampled-{i}", block.skip)
         elif isinstance(block, ModulatedConv):
-            yield from conv_names(f"G/C_global-{i}", block.conv)
-            yield f"G/C_global-{i}/mod_weight", block.style.weight
+            yield from conv_names(scope, block.conv)
+            yield f"{scope}/mod_weight", block.style.weight
             assert block.style.bias is not None
-            yield f"G/C_global-{i}/mod_bias", block.style.bias
+            yield f"{scope}/mod_bias", block.style.bias
         elif isinstance(block, SpatialConstriction):
-            scope = f"G/{spec.kind}-{spec.arguments[0]}-{i}" if len(spec.arguments) == 2 else f"G/{spec.kind}-{i}"
-            masks = block.ramps if isinstance(block, RectangleConstriction) else block.logits
-            yield f"{scope}/Att_spatial/weight", masks.weight  # type: ignore[union-attr, misc]
+            for name, tensor in block.published_masks().items():
+                yield f"{scope}/{name}", tensor
             for k in range(block.num_latents):
                 yield f"{scope}/Att_apply/style_mod-{k}/StyleMod/weight", block.style_weight[k : k + 1].T
                 yield f"{scope}/Att_apply/style_mod-{k}/StyleMod/bias", block.style_bias[k]
@@ -86,8 +88,8 @@ def generator_names(generator: Generator) -> Names:
             assert isinstance(block, nn.Sequential)
             for j, noisy in enumerate(block):
                 assert isinstance(noisy, NoisyConv)
-                yield from conv_names(f"G/Noise-{i}-{j}", noisy.conv)
-                yield f"G/Noise-{i}-{j}/noise_strength-{i}-{j}", noisy.strength
+                yield from conv_names(f"{scope}-{j}", noisy.conv)
+                yield f"{scope}-{j}/noise_strength-{i}-{j}", noisy.strength
                 yield f"G/noise{noise_maps}", noisy.noise
                 noise_maps += 1
     yield from conv_names("G/ToRGB", generator.to_rgb)

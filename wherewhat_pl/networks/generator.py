@@ -6,7 +6,7 @@ ResConv-{id,up,down}-k   the same, plus a skip: naive resampling and a 1x1 convo
 Noise-k              k 3x3 convolutions with noise
 C_global-m           m latents modulate a 3x3 convolution
 C_spgroup-s-m        m latents under masks of s rectangles each
-C_spgroup_sm-m       m latents under softmax masks
+C_spgroup_sm-m       m latents under softmax masks; further kinds of masks bring words of their own (masks.py)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, activate
-from wherewhat_pl.networks.masks import RectangleConstriction, SoftmaxConstriction, SpatialConstriction
+from wherewhat_pl.networks.masks import MASK_MODULES, SpatialConstriction
 from wherewhat_pl.networks.module_lists import START_RESOLUTION, ModuleSpec
 from wherewhat_pl.networks.resample import naive_down, naive_up
 
@@ -110,7 +110,8 @@ class Generator(nn.Module):
     def __init__(self, modules: list[str], channels: int, feature_maps: FeatureMaps, feature_map_scale: int) -> None:
         super().__init__()
         self.specs = [ModuleSpec.parse(text) for text in modules]
-        if not self.specs or [spec.kind for spec in self.specs].index("Const") != 0 or self._count("Const") != 1:
+        words = [spec.kind for spec in self.specs]
+        if words[:1] != ["Const"] or words.count("Const") > 1:
             raise ValueError("the generator's module list must begin with Const-C, and hold it once")
         width = int(self.specs[0].arguments[0])
         self.const = nn.Parameter(torch.randn(1, width, START_RESOLUTION, START_RESOLUTION))
@@ -130,27 +131,22 @@ class Generator(nn.Module):
         positions: list[int] = []
         start = 0
         for spec in self.specs:
-            if spec.kind.startswith("C_spgroup"):
+            if spec.kind in MASK_MODULES:
                 positions += range(start, start + spec.num_latents)
             start += spec.num_latents
         return positions
 
-    @property
-    def mask_modules(self) -> list[SpatialConstriction]:
-        """The modules with masks, in the order of the masks that :meth:`forward` returns."""
-        return [block for block in self.blocks if isinstance(block, SpatialConstriction)]
-
-    def _count(self, kind: str) -> int:
-        return sum(spec.kind == kind for spec in self.specs)
+    def scaled_masks(self, masks: list[Tensor]) -> list[Tensor]:
+        """Masks as :meth:`forward` returns them, each made fit to look at by its module's own kind."""
+        modules = (block for block in self.blocks if isinstance(block, SpatialConstriction))
+        return [module.scale(mask) for module, mask in zip(modules, masks, strict=True)]
 
     @staticmethod
     def _build(spec: ModuleSpec, width: int, outputs: int, resolution: int) -> tuple[nn.Module, int, int]:
         """A module, and the channels and resolution after it."""
+        if spec.kind in MASK_MODULES:
+            return MASK_MODULES[spec.kind].build(width, resolution, spec.arguments), width, resolution
         last = int(spec.arguments[-1])
-        if spec.kind == "C_spgroup":
-            return RectangleConstriction(width, last, resolution, int(spec.arguments[0])), width, resolution
-        if spec.kind == "C_spgroup_sm":
-            return SoftmaxConstriction(width, last), width, resolution
         if spec.kind == "C_global":
             return ModulatedConv(width, outputs, last), outputs, resolution
         if spec.kind == "Noise":

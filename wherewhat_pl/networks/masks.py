@@ -9,11 +9,15 @@ Unrolled, with w_k = M_k prod_{j>k} (1 - M_j) and K_0 = prod_j (1 - M_j), that i
     x_out = x K_0 + x_hat sum_k (scale_k + 1) w_k + sum_k shift_k w_k,
 
 two products of [C x m] and [m x HW] matrices and three passes over x, however many latents there are.
+
+A kind of mask is one subclass of :class:`SpatialConstriction`, known to module lists and to ``model.mask`` from the
+moment it is defined, here or in anybody's own file (docs/extending.md).
 """
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -60,13 +64,54 @@ def blend_styles(x: Tensor, masks: Tensor, scales: Tensor, shifts: Tensor) -> Te
     return x * kept[:, None] + instance_norm(x) * scale + shift
 
 
+MASK_MODULES: dict[str, type[SpatialConstriction]] = {}  #: kinds of masks by their word in a module list
+
+
 class SpatialConstriction(nn.Module):
-    """m latents, each acting under its own mask; subclasses say where the masks come from.
+    """m latents, each acting under its own mask; subclasses say where the masks come from, and what they are called.
 
     Args:
         channels: C of the input, which is kept.
         num_latents: m.
     """
+
+    kind: ClassVar[str]  #: as in ``model.mask``, e.g. ``"softmax"``
+    module: ClassVar[str]  #: word in a module list; begins with ``C_``, as all modules that take latents
+    grammar: ClassVar[str] = r"\d+"  #: pattern of the arguments behind the word; the last one is m
+
+    def __init_subclass__(cls) -> None:
+        """Register a kind; raises ``TypeError`` if its names cannot be used or are another's."""
+        super().__init_subclass__()
+        if "module" not in vars(cls):  # what only shares code between kinds
+            return
+        if not cls.module.startswith("C_") or "-" in cls.module:
+            raise TypeError(f"{cls.__qualname__}.module = '{cls.module}': must begin with C_ and hold no '-'")
+        this = (cls.__module__, cls.__qualname__)  # defined again where a notebook's cell is run again
+        others = [other for other in MASK_MODULES.values() if (other.__module__, other.__qualname__) != this]
+        taken = {"C_global": "ModulatedConv", "none": "ModulatedConv"}
+        taken |= {name: other.__qualname__ for other in others for name in (other.module, other.kind)}
+        for name in {cls.module, cls.kind} & taken.keys():
+            raise TypeError(f"{cls.__qualname__}: '{name}' is the name of {taken[name]} already")
+        MASK_MODULES[cls.module] = cls
+
+    @classmethod
+    def build(cls, channels: int, resolution: int, arguments: tuple[str, ...]) -> Self:
+        """The module for an input ``[B, channels, resolution, resolution]``, from what stands in the module list."""
+        return cls(channels, int(arguments[-1]))
+
+    @classmethod
+    def instead_of_rectangles(cls, num_rectangles: int, num_latents: int) -> str:
+        """What ``model.mask`` writes into the module list in place of ``C_spgroup-s-m``."""
+        return f"{cls.module}-{num_latents}"
+
+    @staticmethod
+    def scale(masks: Tensor) -> Tensor:
+        """Masks ``[B, m, H, H]`` as they act -> the same to be looked at: in [0, 1], and not small by construction."""
+        return masks
+
+    def published_masks(self) -> dict[str, Tensor]:
+        """What the published code calls the variables that make the masks; raises ``ValueError`` if it has none."""
+        raise ValueError(f"{self.module}: was never published, so its variables have no published names")
 
     def __init__(self, channels: int, num_latents: int) -> None:
         super().__init__()
@@ -103,10 +148,24 @@ class RectangleConstriction(SpatialConstriction):
         num_rectangles: s, rectangles per latent.
     """
 
+    kind, module, grammar = "rectangles", "C_spgroup", r"\d+-\d+"
+
     def __init__(self, channels: int, num_latents: int, resolution: int, num_rectangles: int) -> None:
         super().__init__(channels, num_latents)
         self.shape = (num_latents, num_rectangles, 4, resolution)
         self.ramps = EqualizedLinear(channels, math.prod(self.shape), bias=False)
+
+    @classmethod
+    def build(cls, channels: int, resolution: int, arguments: tuple[str, ...]) -> Self:
+        num_rectangles, num_latents = map(int, arguments)
+        return cls(channels, num_latents, resolution, num_rectangles)
+
+    @classmethod
+    def instead_of_rectangles(cls, num_rectangles: int, num_latents: int) -> str:
+        return f"{cls.module}-{num_rectangles}-{num_latents}"
+
+    def published_masks(self) -> dict[str, Tensor]:
+        return {"Att_spatial/weight": self.ramps.weight}
 
     def masks(self, x: Tensor) -> Tensor:
         return rectangle_masks(self.ramps(x.mean(dim=(2, 3))).unflatten(1, self.shape))
@@ -120,12 +179,18 @@ class SoftmaxConstriction(SpatialConstriction):
         num_latents: m.
     """
 
+    kind, module = "softmax", "C_spgroup_sm"
+
     def __init__(self, channels: int, num_latents: int) -> None:
         super().__init__(channels, num_latents)
         self.logits = EqualizedConv2d(channels, num_latents, kernel=3, bias=False)
 
-    def scale(self, masks: Tensor) -> Tensor:
-        return masks / masks.amax((2, 3), keepdim=True)
+    @staticmethod
+    def scale(masks: Tensor) -> Tensor:
+        return masks / masks.amax((2, 3), keepdim=True)  # they sum to 1 over the picture
+
+    def published_masks(self) -> dict[str, Tensor]:
+        return {"Att_spatial/weight": self.logits.weight}
 
     def masks(self, x: Tensor) -> Tensor:
         return self.logits(x).flatten(2).softmax(-1).unflatten(2, x.shape[2:])

@@ -1,13 +1,26 @@
-"""Lists of generator modules as text: their grammar, the published pattern for any size, and the ablation switch."""
+"""Lists of generator modules as text: their grammar, the published pattern for any size, and the ablation switch.
+
+The kinds of masks say their own grammar, in ``masks.py``, which loads torch: it is imported where a list is read, so
+that help and most typing errors are answered without it.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+
+from wherewhat_pl.errors import suggestion
 
 START_RESOLUTION = 4  #: pixels of the constant
 RECTANGLES = 4  # per mask, as published
+GRAMMAR = {  #: word -> pattern of its arguments; the modules with masks have theirs in their classes
+    "Const": r"\d+",
+    "Conv": r"(id|up|down)-\d+",
+    "ResConv": r"(id|up|down)-\d+",
+    "Noise": r"\d+",
+    "C_global": r"\d+",
+}
 
 
 def published_modules(resolution: int, num_latents: int, channels: int = 512) -> list[str]:
@@ -47,28 +60,21 @@ class ModuleSpec:
     kind: str
     arguments: tuple[str, ...]
 
-    GRAMMAR: ClassVar[dict[str, str]] = {
-        "Const": r"\d+",
-        "Conv": r"(id|up|down)-\d+",
-        "ResConv": r"(id|up|down)-\d+",
-        "Noise": r"\d+",
-        "C_global": r"\d+",
-        "C_spgroup": r"\d+-\d+",
-        "C_spgroup_sm": r"\d+",
-    }
-
     @classmethod
     def parse(cls, text: str) -> ModuleSpec:
         """Raises ``ValueError`` with one line if ``text`` is no module."""
+        from wherewhat_pl.networks.masks import MASK_MODULES
+
+        grammar = GRAMMAR | {word: module.grammar for word, module in MASK_MODULES.items()}
         kind, _, arguments = text.partition("-")
-        if kind not in cls.GRAMMAR or not re.fullmatch(cls.GRAMMAR[kind], arguments) or "0" in arguments.split("-"):
-            known = ", ".join(f"{name}-{pattern}" for name, pattern in cls.GRAMMAR.items()).replace(r"\d+", "N")
+        if kind not in grammar or not re.fullmatch(grammar[kind], arguments) or "0" in arguments.split("-"):
+            known = ", ".join(f"{word}-{pattern}" for word, pattern in grammar.items()).replace(r"\d+", "N")
             raise ValueError(f"'{text}' is no generator module; there are {known}, each N at least 1")
         return cls(kind, tuple(arguments.split("-")))
 
     @property
     def num_latents(self) -> int:
-        """How many latents the module consumes."""
+        """How many latents the module consumes: the last argument of those whose word begins with ``C_``."""
         return int(self.arguments[-1]) if self.kind.startswith("C_") else 0
 
     def __str__(self) -> str:
@@ -80,13 +86,22 @@ def count_latents(modules: list[str]) -> int:
     return sum(ModuleSpec.parse(text).num_latents for text in modules)
 
 
+def mask_kinds() -> dict[str, Callable[[int, int], str]]:
+    """What ``model.mask`` may be: kind -> a function from s and m to the module that replaces ``C_spgroup-s-m``."""
+    from wherewhat_pl.networks.masks import MASK_MODULES
+
+    kinds = {module.kind: module.instead_of_rectangles for module in MASK_MODULES.values()}
+    return {**kinds, "none": lambda num_rectangles, num_latents: f"C_global-{num_latents}"}
+
+
 def module_list(modules: list[str], mask: str) -> list[str]:
-    """A generator's modules after the ablation switch ``model.mask``."""
-    switched = []
-    for text in modules:
-        spec = ModuleSpec.parse(text)
-        if spec.kind == "C_spgroup" and mask != "rectangles":
-            kind = "C_spgroup_sm" if mask == "softmax" else "C_global"
-            text = f"{kind}-{spec.num_latents}"
-        switched.append(text)
-    return switched
+    """A generator's modules after the switch ``model.mask``, which rewrites those of the kind ``rectangles``.
+
+    Raises:
+        ValueError: ``mask`` is no kind of masks, or an entry is no module.
+    """
+    kinds = mask_kinds()
+    if mask not in kinds:
+        raise ValueError(f"'{mask}' is no kind of masks{suggestion(mask, list(kinds))}")
+    specs = [ModuleSpec.parse(text) for text in modules]
+    return [kinds[mask](*map(int, spec.arguments)) if spec.kind == "C_spgroup" else str(spec) for spec in specs]

@@ -9,6 +9,9 @@ import torch
 
 from wherewhat_pl import losses
 from wherewhat_pl.interop.published import critic_names, generator_names, networks_from_variables
+from wherewhat_pl.networks.feature_maps import FeatureMaps
+from wherewhat_pl.networks.generator import Generator
+from wherewhat_pl.networks.masks import SpatialConstriction
 
 ORACLE = Path(__file__).parents[2] / "oracle"
 
@@ -89,3 +92,26 @@ def test_a_missing_variable_is_named(case):
     weights = {key: value for key, value in arrays.items() if key.startswith("weight/") and "ToRGB/bias" not in key}
     with pytest.raises(ValueError, match="G/ToRGB/bias is missing"):
         networks_from_variables(config, weights)
+
+
+def test_the_feature_maps_of_d_and_q_may_differ(case):
+    """A wider Q is built as it is said; only its variables then have other shapes."""
+    _, _, arrays = case
+    config = json.loads(str(arrays["config"]))
+    shared = config.pop("DI")
+    weights = {key: value for key, value in arrays.items() if key.startswith("weight/")}
+    networks_from_variables(config | {"D": shared, "I": shared}, weights)
+    wider = {key: 2 * value if key != "fmap_decay" else value for key, value in shared.items()}
+    with pytest.raises(ValueError, match=r"^published variable I/.*: shape"):
+        networks_from_variables(config | {"D": shared, "I": wider}, weights)
+
+
+def test_masks_that_were_never_published_have_no_published_names():
+    class Unpublished(SpatialConstriction):
+        pass
+
+    generator = Generator(["Const-4", "C_spgroup-1-1"], 3, FeatureMaps(4, 0, 4, 4), 6)
+    generator.blocks[0] = Unpublished(4, 1)
+    Unpublished.module = "C_mine"
+    with pytest.raises(ValueError, match="C_mine: was never published"):
+        list(generator_names(generator))

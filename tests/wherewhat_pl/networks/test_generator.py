@@ -21,6 +21,14 @@ def test_latents_are_consumed_in_order():
     assert [tuple(mask.shape) for mask in masks] == [(2, 3, 8, 8), (2, 1, 8, 8)]
 
 
+def test_each_modules_masks_are_scaled_by_its_own_kind():
+    generator = small(["Const-4", "C_spgroup-2-3", "ResConv-up-1", "C_global-1", "C_spgroup_sm-1"]).eval()
+    _, masks = generator(torch.randn(2, 5), return_masks=True)
+    rectangles, softmax = generator.scaled_masks(masks)
+    assert torch.equal(rectangles, masks[0])
+    torch.testing.assert_close(softmax, masks[1] / masks[1].amax((2, 3), keepdim=True))
+
+
 def test_a_masked_latent_acts_under_its_mask_only():
     """With nothing after the SC module but a 1x1 convolution, a zero mask row keeps the picture there."""
     generator = small(["Const-4", "C_spgroup-1-1"]).eval()

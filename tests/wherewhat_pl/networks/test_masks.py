@@ -4,8 +4,10 @@ import torch.nn.functional as F
 
 from wherewhat_pl.networks.layers import instance_norm
 from wherewhat_pl.networks.masks import (
+    MASK_MODULES,
     RectangleConstriction,
     SoftmaxConstriction,
+    SpatialConstriction,
     blend_styles,
     rectangle_masks,
 )
@@ -87,3 +89,48 @@ def test_instance_norm_is_that_of_the_method():
     centred = x - x.mean((2, 3), keepdim=True)
     torch.testing.assert_close(instance_norm(x), centred / (centred.square().mean((2, 3), keepdim=True) + 1e-8).sqrt())
     assert F.mse_loss(instance_norm(x * 10), instance_norm(x)) < 1e-10
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """The kinds of masks; what a test defines is forgotten after it."""
+    for word in ("C_whole", "C_other"):
+        monkeypatch.setitem(MASK_MODULES, word, None)
+        del MASK_MODULES[word]
+    return MASK_MODULES
+
+
+def define(kind, module, name="WholeConstriction"):
+    return type(name, (SpatialConstriction,), {"kind": kind, "module": module, "__module__": __name__})
+
+
+def test_two_kinds_of_masks_cannot_share_a_name(registry):
+    define("whole", "C_whole")
+    for kind, module, owner in [
+        ("whole", "C_other", "WholeConstriction"),
+        ("other", "C_whole", "WholeConstriction"),
+        ("softmax", "C_other", "SoftmaxConstriction"),
+        ("none", "C_other", "ModulatedConv"),
+        ("other", "C_global", "ModulatedConv"),
+    ]:
+        with pytest.raises(TypeError, match=f"^Other: '.*' is the name of {owner} already"):
+            define(kind, module, name="Other")
+    assert set(registry) == {"C_spgroup", "C_spgroup_sm", "C_whole"}
+
+
+@pytest.mark.parametrize("module", ["whole", "C-whole", "C_wh-ole"])
+def test_a_word_that_no_module_list_could_hold_is_refused(registry, module):
+    with pytest.raises(TypeError, match="must begin with C_ and hold no '-'"):
+        define("whole", module)
+
+
+def test_a_kind_may_be_defined_again_as_a_notebook_does(registry):
+    define("whole", "C_whole")
+    again = define("whole", "C_whole")
+    assert registry["C_whole"] is again
+
+
+def test_softmax_masks_reach_one_where_they_are_looked_at_and_rectangles_stay():
+    masks = torch.rand(2, 3, 4, 4)
+    assert (SoftmaxConstriction.scale(masks).amax((2, 3)) == 1).all()
+    assert RectangleConstriction.scale(masks) is masks

@@ -5,7 +5,7 @@ from wherewhat_pl.config import load_config, saved_config, to_yaml
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.launch.dry_run import describe
 from wherewhat_pl.networks.generator import Generator
-from wherewhat_pl.networks.module_lists import count_latents, published_modules, spread
+from wherewhat_pl.networks.module_lists import count_latents, mask_kinds, module_list, published_modules, spread
 
 LEVEL = ["ResConv-up-1", "C_spgroup-4-5", "ResConv-id-1", "Noise-2"]
 
@@ -78,3 +78,16 @@ def test_a_list_and_a_number_that_disagree_are_one_line(settings, message):
         load_config("celeba", settings)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_switch_rewrites_the_modules_of_rectangles_only():
+    modules = ["Const-4", "C_spgroup-2-3", "C_global-1", "C_spgroup_sm-2"]
+    assert module_list(modules, "rectangles") == modules
+    assert module_list(modules, "softmax") == ["Const-4", "C_spgroup_sm-3", "C_global-1", "C_spgroup_sm-2"]
+    assert module_list(modules, "none") == ["Const-4", "C_global-3", "C_global-1", "C_spgroup_sm-2"]
+    assert {"rectangles", "softmax", "none"} <= set(mask_kinds())
+
+
+def test_an_unknown_kind_of_masks_is_named_with_the_nearest():
+    with pytest.raises(ValueError, match=r"^'rectangels' is no kind of masks; did you mean 'rectangles'\?$"):
+        module_list(["Const-4"], "rectangels")
