@@ -52,7 +52,7 @@ class DeviceDataModule(pl.LightningDataModule):
     source: str  #: what the images come from: ``"official"``, ``"rendered"``, ``"folder"``...; known after ``setup``
     fingerprint: str  #: short hash that changes when the images do; known after ``setup``
     factor_space: FactorSpace | None = None  #: generative factors, where they are known
-    sources: tuple[str, ...]  #: what the argument ``source`` may be
+    sources: tuple[str, ...] = ("auto",)  #: what ``data.source`` may be
 
     def __init__(self, resolution: int, batch_size: int, seed: int = 0, mirror: bool = False) -> None:
         super().__init__()
@@ -89,10 +89,11 @@ class DeviceDataModule(pl.LightningDataModule):
         """
         raise NotImplementedError
 
-    def require_source(self, source: str) -> str:
+    @classmethod
+    def require_source(cls, source: str) -> str:
         """Its argument, if this data set has such a source; raises :class:`DataError` naming those it has."""
-        if source not in self.sources:
-            raise DataError(f"data.source={source}: must be one of {', '.join(self.sources)} for data.name={self.name}")
+        if source not in cls.sources:
+            raise DataError(f"data.source={source}: must be one of {', '.join(cls.sources)} for data.name={cls.name}")
         return source
 
     def images(self, indices: Tensor) -> Tensor:

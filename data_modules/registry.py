@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
-from typing import Any
 
 from data_modules.base import DeviceDataModule
 from data_modules.errors import DataError
 
 #: name -> where its class is; imported when asked for, since some need libraries that others do not
-SYNTHETIC = {
+DATA_MODULES = {
     "shapes3d": "data_modules.shapes3d:Shapes3DDataModule",
     "dsprites": "data_modules.dsprites:DSpritesDataModule",
-}
-PHOTOGRAPHS = {
     "celeba": "data_modules.celeba:CelebADataModule",
     "ffhq": "data_modules.ffhq:FFHQDataModule",
     "images": "data_modules.images:ImageFolderDataModule",
+    "stream": "data_modules.streaming:StreamingDataModule",
 }
-STREAMED = {"stream": "data_modules.streaming:StreamingDataModule"}
-DATA_MODULES = SYNTHETIC | PHOTOGRAPHS | STREAMED
+
+
+def data_module(name: str) -> type[DeviceDataModule]:
+    """The class behind ``data.name``: one of :data:`DATA_MODULES`, or anybody's own as ``module:Class``.
+
+    Raises:
+        DataError: there is no such class.
+    """
+    module, _, cls = DATA_MODULES.get(name, name).partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), cls)):
+        raise DataError(
+            f"data.name={name}: must be one of {', '.join(DATA_MODULES)}, or a class of your own as module:Class"
+        )
+    try:
+        found = getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"data.name={name}: cannot be imported ({error})") from error
+    if not (isinstance(found, type) and issubclass(found, DeviceDataModule)):
+        raise DataError(f"data.name={name}: is no subclass of data_modules.base.DeviceDataModule")
+    return found
 
 
 def build_data(
@@ -34,24 +51,13 @@ def build_data(
     cache: str | Path | None = None,
     max_bad: float = 0.001,
 ) -> DeviceDataModule:
-    """Build a data module by name, not set up yet; ``cache`` and ``max_bad`` are for photographs only.
+    """Build a data module by name, not set up yet; the last four settings go to the classes that take them.
 
     Raises:
-        DataError: unknown name, or a setting that this data set does not have.
+        DataError: unknown name, a source that this data set does not have, or an impossible setting.
     """
-    settings: dict[str, Any] = {"resolution": resolution, "batch_size": batch_size, "seed": seed, "mirror": mirror}
-    if name not in SYNTHETIC:
-        settings |= {"cache": cache, "max_bad": max_bad}
-    return _data_module(name)(**settings, source=source, root=root)  # type: ignore[no-any-return]
-
-
-def channels_of(name: str) -> int:
-    """Channels of a data set's images; raises :class:`DataError` for an unknown name."""
-    return _data_module(name).channels  # type: ignore[no-any-return]
-
-
-def _data_module(name: str) -> Any:
-    if name not in DATA_MODULES:
-        raise DataError(f"data.name={name}: must be one of {', '.join(DATA_MODULES)}")
-    module, _, cls = DATA_MODULES[name].partition(":")
-    return getattr(import_module(module), cls)
+    cls = data_module(name)
+    cls.require_source(source)
+    where = {"source": source, "root": root, "cache": cache, "max_bad": max_bad}
+    taken = {key: value for key, value in where.items() if key in signature(cls).parameters}
+    return cls(resolution=resolution, batch_size=batch_size, seed=seed, mirror=mirror, **taken)  # type: ignore[arg-type]

@@ -41,7 +41,6 @@ class StreamingDataModule(DeviceDataModule):
         mirror: flip each training image horizontally with probability one half.
         root: a local folder, or an address that litdata reads (``s3://``, ``gs://``...).
         cache: folder for what litdata keeps of a remote set.
-        max_bad: not used; nothing is known of images before they are read.
         source: ``"auto"`` or ``"files"``: what lies in ``root``.
 
     Raises:
@@ -60,7 +59,6 @@ class StreamingDataModule(DeviceDataModule):
         mirror: bool = True,
         root: str | Path = "data/stream",
         cache: str | Path | None = None,
-        max_bad: float = 0.001,
         source: str = "files",
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)

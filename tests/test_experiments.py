@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_modules.registry import PHOTOGRAPHS
+from data_modules.registry import data_module
 from wherewhat_pl.config import EXPERIMENTS, load_config
 from wherewhat_pl.launch.dry_run import describe
 from wherewhat_pl.train import train
@@ -12,7 +12,8 @@ NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 def made_here(name):
     """The setting that asks for pictures made here, drawn faces or rendered scenes."""
-    return f"data.source={'generated' if load_config(name).data.name in PHOTOGRAPHS else 'rendered'}"
+    sources = data_module(load_config(name).data.name).sources
+    return f"data.source={'generated' if 'generated' in sources else 'rendered'}"
 
 
 LARGE = ("ffhq", "ffhq_256", "ffhq_128", "images")  # several seconds each; celeba stands for them among the fast tests

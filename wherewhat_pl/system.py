@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from data_modules.base import DeviceDataModule
 from data_modules.randomness import seed_for
-from data_modules.registry import channels_of
+from data_modules.registry import data_module
 from wherewhat_pl import losses
 from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
@@ -61,7 +61,7 @@ class DisentanglingGAN(pl.LightningModule):
 
     def __init__(self, config: ExperimentConfig, channels: int | None = None) -> None:
         super().__init__()
-        channels = channels or channels_of(config.data.name)
+        channels = channels or data_module(config.data.name).channels
         self.config, self.channels = config, channels
         self.automatic_optimization = False
         model, resolution = config.model, config.data.resolution

@@ -6,8 +6,9 @@ import pytest
 
 from data_modules.errors import DataError, MissingDataError
 from data_modules.photographs.generated_faces import NOTE, write_generated_faces
-from data_modules.registry import PHOTOGRAPHS, SYNTHETIC, build_data
+from data_modules.registry import build_data
 
+SYNTHETIC, PHOTOGRAPHS = ("shapes3d", "dsprites"), ("celeba", "ffhq", "images")
 LAYOUTS = {"celeba": "celeba", "ffhq": "ffhq", "images": "images"}
 
 

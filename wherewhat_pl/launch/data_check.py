@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from data_modules.images import ImageDataModule
-from data_modules.registry import SYNTHETIC
+from data_modules.registry import data_module
 from wherewhat_pl.run.build import data_for
 from wherewhat_pl.settings import ExperimentConfig
 
@@ -23,14 +24,15 @@ def check_data(config: ExperimentConfig) -> int:
         MissingDataError: nothing is there; says what to download and where to put it.
         DataError: what is there cannot be used.
     """
-    is_photographs = config.data.name not in SYNTHETIC
-    config = replace(config, data=replace(config.data, source="files" if is_photographs else "official"))
+    sources = data_module(config.data.name).sources
+    source: Any = next((source for source in ("files", "official") if source in sources), config.data.source)
+    config = replace(config, data=replace(config.data, source=source))
     module = data_for(config)
     findings = module.verify()
     print(f"{module.name} in {config.data.root}:", *findings, sep="\n", flush=True)
     if any(finding.ok is False for finding in findings):
-        hint = "data.source=files trains on what is there" if is_photographs else "data.source=rendered needs no file"
-        print(f"not prepared, since it is not the published set ({hint})")
+        hint = "files trains on what is there" if source == "files" else "rendered needs no file"
+        print(f"not prepared, since it is not the published set (data.source={hint})")
         return 1
     module.setup()
     if isinstance(module, ImageDataModule):

@@ -124,10 +124,6 @@ class SpatialConstriction(nn.Module):
         """``[B, C, H, H]`` -> ``[B, m, H, H]`` float32 in [0, 1]."""
         raise NotImplementedError
 
-    def scale(self, masks: Tensor) -> Tensor:
-        """Masks ``[B, m, H, H]`` as they are looked at and measured: their own strongest value at most 1."""
-        return masks
-
     def forward(self, x: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[B, C, H, H]`` and latents ``[B, m]`` -> blended features and masks ``[B, m, H, H]``."""
         with in_float32(x):
