@@ -29,6 +29,15 @@ def max_over_processes(values: Tensor) -> Tensor:
     return values
 
 
+def gather_over_processes(values: Tensor) -> Tensor:
+    """``[...]`` of each process -> ``[processes, ...]``, alike on all of them."""
+    if count_processes() == 1:
+        return values[None].clone()
+    parts = [torch.empty_like(values) for _ in range(count_processes())]
+    dist.all_gather(parts, values.contiguous())
+    return torch.stack(parts)
+
+
 def average_gradients(parameters: list[nn.Parameter]) -> None:
     """Replace gradients by their mean over all processes, in one reduction; without gradient stays without."""
     if count_processes() == 1:

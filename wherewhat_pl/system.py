@@ -24,7 +24,7 @@ from wherewhat_pl import losses
 from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
 from wherewhat_pl.config import to_dict
-from wherewhat_pl.distributed import average_gradients, sum_over_processes
+from wherewhat_pl.distributed import average_gradients, count_processes, gather_over_processes, sum_over_processes
 from wherewhat_pl.errors import ConfigError, NonFiniteError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
@@ -283,7 +283,8 @@ class DisentanglingGAN(pl.LightningModule):
             self.trainer.should_stop = True
 
     def on_train_end(self) -> None:
-        self.log_losses()
+        if self.images_seen >= self.max_images > self._since[1]:  # not where a signal ended it, nor twice
+            self.log_losses()
 
     def log_losses(self) -> None:
         """Mean losses and speed since the last time, to all loggers; call on all processes together.
@@ -354,9 +355,14 @@ class DisentanglingGAN(pl.LightningModule):
         checkpoint["images_seen"] = self.images_seen
         checkpoint["config"] = to_dict(self.config)
         checkpoint["channels"] = self.channels
+        checkpoint["loss_sums"] = gather_over_processes(self._sums).cpu()  # so that the next row is no other one
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.images_seen = int(checkpoint["images_seen"])
+        sums = checkpoint.get("loss_sums")  # [processes, terms]; missing in older checkpoints
+        if isinstance(sums, Tensor) and sums.shape[1:] == self._sums.shape:
+            same = len(sums) == count_processes()
+            self._sums.copy_(sums[self.global_rank] if same else sums.sum(0) / count_processes())
 
 
 @contextmanager

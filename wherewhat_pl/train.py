@@ -7,8 +7,10 @@ import shlex
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,8 +18,10 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from data_modules.base import DeviceDataModule
+from data_modules.errors import one_line
+from wherewhat_pl import signals
 from wherewhat_pl.analysis.summary import summarize
-from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint
+from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint, SealedCheckpoints
 from wherewhat_pl.callbacks.evaluation import Evaluation
 from wherewhat_pl.callbacks.interrupt import GracefulStop
 from wherewhat_pl.callbacks.pictures import TraversalPictures
@@ -26,8 +30,9 @@ from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
 from wherewhat_pl.distributed import device_count, strategy_for
 from wherewhat_pl.errors import CheckpointError, ConfigError
-from wherewhat_pl.run.build import build_system, data_for
+from wherewhat_pl.run.build import build_system, check_fits, data_for
 from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.files import read_rows
 from wherewhat_pl.run.folder import RunDir, default_name, find_run
 from wherewhat_pl.run.provenance import provenance
 from wherewhat_pl.settings import ExperimentConfig
@@ -50,17 +55,18 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     started = time.monotonic()
     _quiet_libraries()
     config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
-    training = prepare(config)
-    loggers = loggers_for(config, training.run, training.data.source) if _is_first_process() else []
     status = 1
-    try:
-        trainer = build_trainer(training, loggers)
-        received = fit(trainer, training)
-        if trainer.is_global_zero:
-            sum_up(training, loggers, received, minutes=(time.monotonic() - started) / 60)
-        status = 0 if received is None else 128 + received
-    finally:
-        close_loggers(loggers, status)
+    with ExitStack() as held:
+        training = prepare(config, held)
+        loggers = loggers_for(config, training.run, training.data.source) if _is_first_process() else []
+        try:
+            trainer = build_trainer(training, loggers)
+            received = fit(trainer, training)
+            if trainer.is_global_zero:
+                sum_up(training, trainer, received, minutes=(time.monotonic() - started) / 60)
+            status = 0 if received is None else 128 + received
+        finally:
+            close_loggers(loggers, status)
     return status
 
 
@@ -87,8 +93,11 @@ class Training:
     images_seen: int
 
 
-def prepare(config: ExperimentConfig) -> Training:
-    """Build data and system, check everything that can be refused, then make or find the run's folder."""
+def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
+    """Build data and system, check everything that can be refused, then make or find the run's folder.
+
+    The folder's lock is held until ``held`` is closed.
+    """
     check_divisible(config.trainer.batch_size, _devices(config) * config.trainer.num_nodes)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -96,6 +105,8 @@ def prepare(config: ExperimentConfig) -> Training:
     system = build_system(config, data)
     data.setup()
     evaluation = Evaluation(run, config.eval, system, data)  # before anything is written, since it may refuse
+    if _is_first_process() and (note := run.hold(held)):
+        print(f"warning: {note}", file=sys.stderr)
     checkpoint, images_seen, complaints = run.newest_sound_checkpoint()
     if _is_first_process():
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
@@ -107,7 +118,9 @@ def prepare(config: ExperimentConfig) -> Training:
         )
     rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
     rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
-    if checkpoint is None and config.run.init_from:
+    if checkpoint is not None:
+        check_fits(system, load_checkpoint(checkpoint), checkpoint)
+    elif config.run.init_from:
         _load_weights(system, config.run.init_from)
     if config.trainer.compile:
         system.compile_networks()
@@ -120,7 +133,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
     devices = _devices(training.config)
     checkpoint = AtomicCheckpoint(run, training.config.checkpoint)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # finds bugs, costs time
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=devices,
         num_nodes=settings.num_nodes,
@@ -134,7 +147,8 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        default_root_dir=run.path,
+        default_root_dir=run.checkpoints,  # where no file of Lightning's own, of another job, is found and preferred
+        plugins=[SealedCheckpoints()],
         callbacks=[  # in this order at each batch end
             TraversalPictures(run, training.config.pictures),
             checkpoint,
@@ -143,18 +157,26 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
             ImagesProgressBar(),
         ],
     )
+    # Its handlers would save in the middle of a step, and end a run that has saved nothing with status 0; signals.py
+    # has been there since the program's first line.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def fit(trainer: pl.Trainer, training: Training) -> int | None:
     """Train to the end, or to a signal, whose number is returned."""
-    if training.checkpoint is not None and trainer.is_global_zero:
-        training.run.forget_metrics_after(training.images_seen)
-    trainer.fit(training.system, training.data, ckpt_path=training.checkpoint, weights_only=True)
+    system, seen = training.system, training.images_seen
+    if trainer.is_global_zero and seen < system.max_images:
+        interval = training.config.logger.interval_kimg * 1000
+        batch = training.config.trainer.batch_size
+        training.run.forget_metrics_after(seen, keep_last=int(seen / interval) > int((seen - batch) / interval))
+    with signals.waiting():
+        trainer.fit(system, training.data, ckpt_path=training.checkpoint, weights_only=True)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next(callback.received for callback in callbacks if isinstance(callback, GracefulStop))
 
 
-def sum_up(training: Training, loggers: list[Logger], received: int | None, minutes: float) -> None:
+def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minutes: float) -> None:
     """Say what was learned and where everything lies, or how to go on; on the first process only."""
     run, system = training.run, training.system
     if received is not None:
@@ -163,10 +185,16 @@ def sum_up(training: Training, loggers: list[Logger], received: int | None, minu
         return
     print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
     text, results = summarize(system.model(), training.data, training.config.factors.images, training.config.seed)
-    for logger in loggers if results else ():
-        logger.log_metrics(results, step=system.images_seen)
+    rows = read_rows(run.metrics_file)
+    if results and not any(results.keys() <= row.keys() and row["images_seen"] == system.images_seen for row in rows):
+        for logger in trainer.loggers:
+            logger.log_metrics(results, step=system.images_seen)
     print(f"{text}\npictures     {run.picture_at(system.images_seen)}\ncheckpoint   {run.last_checkpoint}")
     print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    for part in [*trainer.loggers, *callbacks]:
+        if getattr(part, "missed", False):
+            print(f"warning: {type(part).__name__} could not write everything, see above", file=sys.stderr)
 
 
 def _load_weights(system: DisentanglingGAN, source: str) -> None:
@@ -181,9 +209,8 @@ def _load_weights(system: DisentanglingGAN, source: str) -> None:
     try:
         system.load_state_dict(state["state_dict"])
     except RuntimeError as error:
-        raise ConfigError(
-            f"run.init_from={source}: its networks are not these ({str(error).splitlines()[1].strip()})"
-        ) from None
+        reason = str(error).splitlines()[1].strip()
+        raise ConfigError(f"run.init_from={source}: its networks are not these ({one_line(reason, 120)})") from None
 
 
 def _devices(config: ExperimentConfig) -> int:

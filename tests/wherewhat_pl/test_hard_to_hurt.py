@@ -41,18 +41,16 @@ def test_a_diverging_run_stops_says_which_term_and_keeps_the_last_good_checkpoin
 
 
 def test_a_full_disk_is_said_and_training_goes_on(tiny, monkeypatch):
-    import pytorch_lightning as pl
+    save, calls = torch.save, []
 
-    save, calls = pl.Trainer.save_checkpoint, []
-
-    def save_on_a_full_disk_twice(self, path, *args, **kwargs):
+    def save_on_a_full_disk_twice(checkpoint, path):
         calls.append(path)
         if len(calls) <= 2:
             path.write_bytes(b"half a file")
             raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
-        save(self, path, *args, **kwargs)
+        save(checkpoint, path)
 
-    monkeypatch.setattr(pl.Trainer, "save_checkpoint", save_on_a_full_disk_twice)
+    monkeypatch.setattr("wherewhat_pl.callbacks.checkpoint.torch.save", save_on_a_full_disk_twice)
     config = tiny("trainer.max_kimg=0.032")
     with pytest.warns(UserWarning, match="checkpoint: not saved at 8 images"):
         assert train(config, []) == 0

@@ -6,14 +6,21 @@ save exists, so this small one saves at batch ends, every so many images or minu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_warn
 
+from data_modules.errors import one_line
 from wherewhat_pl.callbacks.periodic import EveryImages
+from wherewhat_pl.run.checkpoints import seal
+from wherewhat_pl.run.files import replacing
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import CheckpointConfig
 from wherewhat_pl.system import DisentanglingGAN
@@ -70,31 +77,42 @@ class AtomicCheckpoint(EveryImages):
         if self._saved_at == system.images_seen:
             return path
         system.require_finite()
-        temporary = path.with_name(f".{path.name}.partial")
-        try:
-            trainer.save_checkpoint(temporary, weights_only=False)
-            if trainer.is_global_zero:
-                _sync_to_disk(temporary)
-                os.replace(temporary, path)
-                self._link_last(path)
-                self._remove_old()
-        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError when the disk is full
-            temporary.unlink(missing_ok=True)
-            raise OSError(f"{path}: {' '.join(str(error).split())[:160]}") from error
+        trainer.save_checkpoint(path, weights_only=False)
+        writer = trainer.strategy.checkpoint_io
+        assert isinstance(writer, SealedCheckpoints)
+        if failure := trainer.strategy.broadcast(writer.failure):  # only the first process writes, and knows
+            raise OSError(failure)
+        if trainer.is_global_zero:
+            self._link_last(path)
+            for old in self.run.kept_checkpoints()[self.settings.keep :]:
+                old.unlink(missing_ok=True)
         self._saved_at, self._saved_time = system.images_seen, time.monotonic()
         return path
 
     def _link_last(self, path: Path) -> None:
         link = path.with_name(".last.ckpt.partial")
-        link.unlink(missing_ok=True)
-        link.symlink_to(path.name)
-        os.replace(link, self.run.last_checkpoint)
-
-    def _remove_old(self) -> None:
-        for path in self.run.kept_checkpoints()[self.settings.keep :]:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a convenience; some file systems have no links
+            link.unlink(missing_ok=True)
+            link.symlink_to(path.name)
+            os.replace(link, self.run.last_checkpoint)
 
 
-def _sync_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+class SealedCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints whole and sealed, or not at all.
+
+    Attributes:
+        failure: why the last one could not be written, naming the file; None if it was. It is not raised, since the
+            other processes wait for this one to come to the end of Lightning's saving.
+    """
+
+    failure: str | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        try:
+            with replacing(Path(path)) as temporary:
+                torch.save(checkpoint, temporary)
+                seal(temporary)
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError when the disk is full
+            self.failure = f"{path}: {one_line(error)}"
+        else:
+            self.failure = None

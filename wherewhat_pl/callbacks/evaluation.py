@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
 
 from data_modules.base import DeviceDataModule
+from data_modules.errors import one_line
+from wherewhat_pl import signals
 from wherewhat_pl.callbacks.periodic import EveryImages
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import identity, measure
@@ -38,9 +41,15 @@ class Evaluation(EveryImages):
         if settings.interval_kimg is not None:
             check_metrics(settings.metrics, self._context(system), key="eval.metrics")
 
+    def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
+        if system.images_seen and self.is_due(trainer, system):  # what a signal or a kill has kept from being measured
+            self.on_images(trainer, system)
+
     def on_images(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
-        """Measure now, on all processes together."""
+        """Measure now, on all processes together; a signal ends it, and what is missing is measured on continuing."""
         context = self._context(system)
+        if trainer.world_size == 1:  # several processes must measure the same
+            context.progress = _end_if_stopped
         known = read_results(self.run.eval_file) if trainer.is_global_zero else []
         missing = [
             name for name in dict.fromkeys(self.settings.metrics) if find_result(known, identity(name, context)) is None
@@ -49,10 +58,19 @@ class Evaluation(EveryImages):
         for name in missing:
             if not (METRICS[name].split or trainer.is_global_zero):
                 continue
-            row = measure(name, context)
-            if trainer.is_global_zero:
-                append_result(self.run.eval_file, row)
-                for logger in trainer.loggers if row["value"] is not None else ():
+            try:
+                row = measure(name, context)
+                if trainer.is_global_zero:
+                    append_result(self.run.eval_file, row)
+            except _Stopped:
+                return
+            except Exception as error:
+                if trainer.world_size > 1 and METRICS[name].split:  # the others wait for what this one cannot give
+                    raise
+                rank_zero_warn(f"{name}: not measured at {system.images_seen:,} images ({one_line(error)})")
+                continue
+            if trainer.is_global_zero and row["value"] is not None:
+                for logger in trainer.loggers:
                     logger.log_metrics({f"eval/{name}": row["value"]}, step=system.images_seen)
         trainer.strategy.barrier("evaluation")
 
@@ -60,3 +78,12 @@ class Evaluation(EveryImages):
         data = self.data
         trained_on = {"name": data.name, "source": data.source, "fingerprint": data.fingerprint}
         return EvaluationContext(system.model(), self.measured_by, data, system.images_seen, trained_on)
+
+
+class _Stopped(Exception):
+    """A signal came while a metric was measured."""
+
+
+def _end_if_stopped(done: int, total: int) -> None:
+    if signals.received() is not None:
+        raise _Stopped

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from data_modules.base import DeviceDataModule
 from data_modules.registry import build_data
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import CheckpointError, ConfigError
 from wherewhat_pl.settings import ExperimentConfig
 from wherewhat_pl.system import DisentanglingGAN
 
@@ -30,3 +33,21 @@ def data_for(config: ExperimentConfig) -> DeviceDataModule:
         cache=config.data.cache,
         max_bad=config.data.max_bad,
     )
+
+
+def check_fits(system: DisentanglingGAN, checkpoint: dict[str, Any], path: Path) -> None:
+    """Whether a training can go on from a checkpoint; raises :class:`CheckpointError` in one line if not."""
+    weights, ours = checkpoint["state_dict"], system.state_dict()
+    for name in sorted(weights.keys() ^ ours.keys()):
+        raise CheckpointError(f"{path}: is of other networks ({'lacks' if name in ours else 'has'} {name})")
+    for name, tensor in ours.items():
+        if tensor.shape != weights[name].shape:
+            raise CheckpointError(f"{path}: is of other networks ({name} is {list(weights[name].shape)})")
+    states = checkpoint.get("optimizer_states")
+    wanted = [len(group["params"]) for optimizer in system.configure_optimizers() for group in optimizer.param_groups]
+    try:
+        found = [len(group["params"]) for state in states or [] for group in state["param_groups"]]
+    except (TypeError, KeyError):
+        found = []
+    if found != wanted:
+        raise CheckpointError(f"{path}: lacks the optimizers' states; run.init_from={path} starts from its weights")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -72,11 +73,20 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Append one row as one line, after a line break if the last writer was killed within its line."""
+    """Append one row as one line, after a line break if the last writer was killed within its line.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was.
+    """
     text = json.dumps(row, allow_nan=False) + "\n"
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, 2)
+    with path.open("ab+", buffering=0) as file:  # one write: two processes' lines do not mix
+        if end := file.tell():
+            file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 text = "\n" + text
-        file.write(text.encode())
+        try:
+            if file.write(text.encode()) != len(text.encode()):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError:
+            file.truncate(end)
+            raise

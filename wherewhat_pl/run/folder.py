@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from wherewhat_pl.config import saved_config, to_dict
 from wherewhat_pl.errors import CheckpointError, ConfigError, nearest
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.files import flatten, read_rows, write_atomically
+from wherewhat_pl.run.lock import run_lock
 from wherewhat_pl.settings import ExperimentConfig
 
 # Settings that may change when a run is continued; all others make it another run.
@@ -116,6 +118,16 @@ class RunDir:
             key: (old.get(key), new[key]) for key in new if old.get(key) != new[key] and not CHANGEABLE.fullmatch(key)
         }
 
+    def hold(self, held: ExitStack) -> str:
+        """Make the folder and keep its lock until ``held`` is closed; what :func:`run_lock` says and raises."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return held.enter_context(run_lock(self.path))
+        except OSError as error:
+            raise ConfigError(
+                f"run.root={self.path.parents[1]}: cannot write to {self.path} ({error.strerror})"
+            ) from None
+
     def settings(self) -> ExperimentConfig:
         """The settings in ``config.yaml``.
 
@@ -140,11 +152,24 @@ class RunDir:
         data = self.provenance().get("data")
         return dict(data) if isinstance(data, dict) else {}
 
-    def forget_metrics_after(self, images_seen: int) -> None:
-        """Drop rows that a continued run will write again, and a last row cut short by a kill."""
+    def forget_metrics_after(self, images_seen: int, keep_last: bool = True) -> None:
+        """Drop rows that a continued run will write again, and lines that are no rows.
+
+        Args:
+            images_seen: where it goes on.
+            keep_last: keep the row of losses at this very moment: it is one that the uninterrupted run has too. What
+                stands there because a training ended there is dropped.
+        """
         if not self.metrics_file.is_file():
             return
-        rows = [row for row in read_rows(self.metrics_file) if row.get("images_seen", 0) <= images_seen]
+
+        def stays(row: dict[str, Any]) -> bool:
+            seen = row.get("images_seen")
+            if not isinstance(seen, int):
+                return False
+            return seen < images_seen or (seen == images_seen and keep_last and "images_per_s" in row)
+
+        rows = [row for row in read_rows(self.metrics_file) if stays(row)]
         write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def newest_sound_checkpoint(self) -> tuple[Path | None, int, list[str]]:

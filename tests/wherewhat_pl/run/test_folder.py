@@ -118,9 +118,15 @@ def test_weights_of_other_networks_are_refused_in_one_line(tiny, uninterrupted):
 
 def test_rows_that_will_be_written_again_are_dropped(tmp_path):
     run = RunDir(tmp_path)
-    run.metrics_file.write_text('{"images_seen": 8}\n{"images_seen": 16}\n{"images_seen": 24}\n{"images_se')
-    run.forget_metrics_after(16)
-    assert run.metrics_file.read_text() == '{"images_seen": 8}\n{"images_seen": 16}\n'
+    loss, ending = {"images_seen": 16, "images_per_s": 1.0}, {"images_seen": 16, "factor/shape": 0.5}
+    for keep_last, kept in ((True, [{"images_seen": 8}, loss]), (False, [{"images_seen": 8}])):
+        run.metrics_file.write_text('{"images_seen": 8}\n5\n{"images_seen": 24}\n{"images_seen": "8"}\n')
+        append_row(run.metrics_file, loss)
+        append_row(run.metrics_file, ending)
+        with run.metrics_file.open("a") as file:
+            file.write('{"images_se')
+        run.forget_metrics_after(16, keep_last)
+        assert read_rows(run.metrics_file) == kept
 
 
 def test_atomic_write_leaves_the_old_file_if_the_new_one_fails(tmp_path, monkeypatch):
