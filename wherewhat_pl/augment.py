@@ -7,6 +7,8 @@ checkpoint. Nothing waits for the device.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from kornia.augmentation import RandomBrightness, RandomContrast, RandomHorizontalFlip, RandomTranslate
 from kornia.augmentation.container import ImageSequential
@@ -63,7 +65,7 @@ class AdaptiveAugment(nn.Module):
 
         At probability 0 images come out bit for bit as they went in.
         """
-        drawn = AUGMENTATIONS.forward_parameters(images.shape)
+        drawn: Any = AUGMENTATIONS.forward_parameters(images.shape)
         flip, shift, brightness, contrast = (item.data for item in drawn)
         for parameters, share in ((flip, 0.5), (shift, 1.0), (brightness, 1.0), (contrast, 1.0)):
             parameters["batch_prob"] = torch.rand(len(images), device=images.device) < self.probability * share

@@ -233,6 +233,7 @@ def _quiet_libraries() -> None:
         ".*isinstance.*LeafSpec.*",
         ".*module\\(s\\) in eval mode.*",
         ".*broadcast_buffers.*",
+        ".*does not have a deterministic implementation.*",
     ):
         warnings.filterwarnings("ignore", message=pattern)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_IsOurs())

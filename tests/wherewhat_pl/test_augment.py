@@ -53,6 +53,12 @@ def test_shifts_go_up_to_an_eighth_of_the_side():
     assert set(rows.tolist()) == set(columns.tolist()) == {6, 7, 8, 9, 10}
 
 
+def test_nothing_waits_for_the_device():
+    """Tensors on the meta device have no values, so whoever wanted to see one would fail."""
+    augment = AdaptiveAugment().to("meta")
+    assert augment(torch.empty(4, 3, 16, 16, device="meta")).shape == (4, 3, 16, 16)
+
+
 def test_second_derivatives_are_those_of_finite_differences():
     images = torch.randn(2, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     augment = at_probability(1.0).double()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import math
 import sys
 import time
+from typing import Any
 
 import pytorch_lightning as pl
 from tqdm import tqdm
@@ -21,53 +24,44 @@ SHORT_NAMES = {
 
 
 class ImagesProgressBar(pl.Callback):
-    """Progress in images, with the losses of the newest row, so that it costs no sync."""
+    """A tqdm bar in images, or plain lines; the losses are those of the newest row, so it costs no sync."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
-        self._started = self._written = 0.0
-        self._first = 0
+        self._written = (0.0, 0)  # time and images of the newest plain line
 
     def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
-        self._started = self._written = time.monotonic()
-        self._first = system.images_seen
-        if trainer.is_global_zero and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=system.max_images,
-                initial=system.images_seen,
-                unit="img",
-                unit_scale=True,
-                dynamic_ncols=True,
-                desc="training",
-                mininterval=0.5,
-                smoothing=0.1,
-            )
+        if not trainer.is_global_zero:
+            return
+        self._is_terminal, self._written = sys.stderr.isatty(), (time.monotonic(), system.images_seen)
+        settings: dict[str, Any] = {"dynamic_ncols": True, "mininterval": 0.5}
+        if not self._is_terminal:  # a bar that is never drawn and formats the lines
+            settings = {"ncols": 0, "mininterval": math.inf, "file": io.StringIO()}
+        settings |= {"total": system.max_images, "initial": system.images_seen, "unit": "img", "unit_scale": True}
+        self._bar = tqdm(**settings, desc="training", smoothing=0.1)
 
     def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
         if self._bar is not None:
-            self._bar.set_postfix_str(_losses(system), refresh=False)
+            row = system.latest
+            self._bar.set_postfix(
+                {short: row[name] for name, short in SHORT_NAMES.items() if name in row}, refresh=False
+            )
             self._bar.update(min(system.images_seen, system.max_images) - self._bar.n)
-        elif trainer.is_global_zero and time.monotonic() - self._written > SECONDS_BETWEEN_LINES:
-            self._write_line(system)
+            self._write_line(system, SECONDS_BETWEEN_LINES)
 
     def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
-        if self._bar is None and trainer.is_global_zero and system.images_seen > self._first:
-            self._write_line(system)
+        self._write_line(system, 0.0)
 
-    def _write_line(self, system: DisentanglingGAN) -> None:
-        self._written = time.monotonic()
-        line = tqdm.format_meter(
-            min(system.images_seen, system.max_images),
-            system.max_images,
-            self._written - self._started,
-            ncols=0,
-            prefix="training",
-            unit="img",
-            unit_scale=True,
-            initial=self._first,
-            postfix=_losses(system),
-        )
-        print(line, file=sys.stderr, flush=True)
+    def _write_line(self, system: DisentanglingGAN, after_seconds: float) -> None:
+        (then, images), now = self._written, time.monotonic()
+        if (
+            self._bar is not None
+            and not self._is_terminal
+            and system.images_seen > images
+            and now - then > after_seconds
+        ):
+            self._written = now, system.images_seen
+            print(self._bar, file=sys.stderr, flush=True)
 
     def on_exception(self, trainer: pl.Trainer, system: pl.LightningModule, exception: BaseException) -> None:
         self._close()  # Lightning tears callbacks down only after a fit that went well
@@ -79,9 +73,3 @@ class ImagesProgressBar(pl.Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def _losses(system: DisentanglingGAN) -> str:
-    return ", ".join(
-        f"{short}={system.latest[name]:.3g}" for name, short in SHORT_NAMES.items() if name in system.latest
-    )

@@ -1,8 +1,11 @@
+import csv
 import json
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
-from wherewhat_pl.callbacks.tracking import _automatic_mode
+from wherewhat_pl.callbacks.tracking import ImagesSeenLogger, _automatic_mode
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
 
@@ -26,6 +29,32 @@ def test_automatic_mode_is_online_only_with_a_key(no_account, monkeypatch):
     assert _automatic_mode() == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert _automatic_mode() == "disabled"
+
+
+def test_rows_come_as_csv_to_who_wants_them(tiny):
+    config = tiny("trainer.max_kimg=0.016", "logger.csv=true")
+    assert train(config, []) == 0
+    run = RunDir.of(config)
+    with (run.path / "csv" / "version_0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    as_json = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    assert [int(row["step"]) for row in rows] == [row["images_seen"] for row in as_json] == [8, 16, 16]
+    assert float(rows[0]["loss/ps"]) == as_json[0]["loss/ps"]
+
+
+def test_rows_and_pictures_have_the_images_seen_as_their_x_axis():
+    class Run:
+        rows: ClassVar[list] = []
+
+        def log(self, row):
+            self.rows.append(row)
+
+    pytest.importorskip("wandb")
+    logger = ImagesSeenLogger(experiment=Run())
+    logger.log_metrics({"loss/ps": 1.0}, step=8)
+    logger.log_image("traversals", [np.zeros((4, 4, 3), np.uint8)], step=16)
+    assert Run.rows[0] == {"loss/ps": 1.0, "images_seen": 8}
+    assert Run.rows[1].keys() == {"traversals", "images_seen"}
 
 
 def test_an_offline_run_keeps_its_id_when_it_is_continued(no_account, tiny):
