@@ -121,7 +121,7 @@ class TrainerConfig:
         False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
     )
     threads: int | None = None  # CPU threads of torch; null leaves torch's choice
-    deterministic: bool = True  # cuDNN too
+    deterministic: bool = True  # deterministic kernels, where there are any; cuDNN too
 
 
 @dataclass
