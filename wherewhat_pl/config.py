@@ -1,4 +1,4 @@
-"""How files and ``key=value`` become one checked experiment (the settings themselves stand in ``settings.py``).
+"""How files and ``key=value`` become one checked experiment; ``settings.py`` holds its settings, ``schema.py`` reads.
 
 An experiment is ``experiments/NAME.yaml``; it holds only what differs from the defaults or from the file it
 ``extends``. Order of precedence: defaults < reference preset < extended files < file < command line.
@@ -6,18 +6,18 @@ An experiment is ``experiments/NAME.yaml``; it holds only what differs from the 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from wherewhat_pl.errors import ConfigError, nearest, suggestion
+from wherewhat_pl.errors import ConfigError, in_one_line, suggestion
 from wherewhat_pl.networks.module_lists import ModuleSpec, count_latents, module_list, published_modules
+from wherewhat_pl.schema import merge, read_file, read_words
 from wherewhat_pl.settings import REFERENCE, ExperimentConfig
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
@@ -28,29 +28,29 @@ def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = E
 
     Args:
         experiment: name of a file in ``folder``, or a path ending in ``.yaml``.
-        overrides: ``key=value`` with dotted keys, in OmegaConf's dotlist form.
+        overrides: ``key=value`` with dotted keys; text is taken as it is (see :func:`read_words`).
         folder: where names are looked up.
 
     Raises:
         ConfigError: unknown experiment or key, wrong type, impossible combination; one line, with the nearest name.
     """
-    given = _parse_overrides(overrides)
+    given = read_words(overrides, ExperimentConfig)
     layers = _read_with_bases(experiment, folder)
     reference = next((layer["reference"] for layer in [given, *reversed(layers)] if "reference" in layer), False)
     config = OmegaConf.structured(ExperimentConfig)
     preset = [OmegaConf.create(REFERENCE)] if reference is True else []
     for layer in [*preset, *layers, given]:
-        config = _merge(config, layer)
+        config = merge(config, layer)
     config.experiment = Path(experiment).stem
     return validate(_with_modules(_to_object(config)))
 
 
 def saved_config(path: Path) -> ExperimentConfig:
     """Read a run's own ``config.yaml``; what else is noted in it (versions, git state) is left aside."""
-    layer = OmegaConf.load(path)
+    layer = read_file(path, ExperimentConfig)
     assert isinstance(layer, DictConfig)
     layer.pop("provenance", None)
-    return validate(_to_object(_merge(OmegaConf.structured(ExperimentConfig), layer)))
+    return validate(_to_object(merge(OmegaConf.structured(ExperimentConfig), layer)))
 
 
 def to_yaml(config: ExperimentConfig) -> str:
@@ -86,36 +86,26 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         if not holds:
             raise ConfigError(message)
 
-    trainer, model, data = config.trainer, config.model, config.data
+    model, resolution = config.model, config.data.resolution
     require(
-        data.resolution >= 8 and math.log2(data.resolution).is_integer(),
-        f"data.resolution={data.resolution}: must be a power of two, at least 8",
+        resolution >= 8 and math.log2(resolution).is_integer(),
+        f"data.resolution={resolution}: must be a power of two, at least 8",
     )
-    require(trainer.batch_size >= 1, f"trainer.batch_size={trainer.batch_size}: must be at least 1")
-    require(trainer.max_kimg >= 0, f"trainer.max_kimg={trainer.max_kimg}: must not be negative")
-    require(trainer.num_nodes >= 1, f"trainer.num_nodes={trainer.num_nodes}: must be at least 1")
-    require(trainer.devices is None or trainer.devices >= 1, f"trainer.devices={trainer.devices}: must be at least 1")
-    require(model.r1.interval >= 1, f"model.r1.interval={model.r1.interval}: must be at least 1")
-    require(config.checkpoint.keep >= 2, f"checkpoint.keep={config.checkpoint.keep}: must be at least 2")
-    require(config.pictures.columns >= 2, f"pictures.columns={config.pictures.columns}: must be at least 2")
-    for name, value in (
-        ("model.ps.weight", model.ps.weight),
-        ("model.infogan.weight", model.infogan.weight),
-        ("model.r1.gamma", model.r1.gamma),
-        ("model.optimizer.learning_rate", model.optimizer.learning_rate),
-    ):
-        require(math.isfinite(value) and value >= 0, f"{name}={value}: must be finite and not negative")
-    intervals: dict[str, float | None] = {
-        "model.ps.cascade_kimg": model.ps.cascade_kimg,
-        "model.ema.halflife_kimg": model.ema.halflife_kimg,
-        "model.augment.speed_kimg": model.augment.speed_kimg,
-        "pictures.interval_kimg": config.pictures.interval_kimg,
-        "eval.interval_kimg": config.eval.interval_kimg,
-        "logger.interval_kimg": config.logger.interval_kimg,
-        "checkpoint.interval_kimg": config.checkpoint.interval_kimg,
-    }
-    for name, interval in intervals.items():
-        require(interval is None or interval > 0, f"{name}={interval}: must be above 0")
+    for least, keys in {
+        0: ("trainer.max_kimg",),
+        1: ("trainer.batch_size", "trainer.num_nodes", "trainer.devices", "model.r1.interval"),
+        2: ("checkpoint.keep", "pictures.columns"),
+    }.items():
+        for key in keys:
+            value = attrgetter(key)(config)
+            require(value is None or value >= least, f"{key}={value}: must be at least {least}")
+    for key in ("model.ps.weight", "model.infogan.weight", "model.r1.gamma", "model.optimizer.learning_rate"):
+        value = attrgetter(key)(config)
+        require(math.isfinite(value) and value >= 0, f"{key}={value}: must be finite and not negative")
+    kimg = ("model.ps.cascade_kimg", "model.ema.halflife_kimg", "model.augment.speed_kimg")
+    for key in (*kimg, *(f"{group}.interval_kimg" for group in ("pictures", "eval", "logger", "checkpoint"))):
+        value = attrgetter(key)(config)
+        require(value is None or value > 0, f"{key}={value}: must be above 0")
     require(
         bool(model.generator.modules),
         "model.generator.modules: is empty; list the modules, or set model.generator.latents to have the list made",
@@ -147,17 +137,6 @@ def check_divisible(batch_size: int, world_size: int) -> None:
         )
 
 
-def all_keys(schema: Any = ExperimentConfig, prefix: str = "") -> list[str]:
-    """Every dotted key of the schema."""
-    keys: list[str] = []
-    for item in fields(schema):
-        keys.append(prefix + item.name)
-        value = item.default_factory() if callable(item.default_factory) else item.default
-        if is_dataclass(value):
-            keys += all_keys(value, f"{prefix}{item.name}.")
-    return keys
-
-
 def _read_with_bases(experiment: str, folder: Path) -> list[DictConfig]:
     """The file's layers, the outermost base first."""
     layers: list[DictConfig] = []
@@ -172,57 +151,14 @@ def _read_with_bases(experiment: str, folder: Path) -> list[DictConfig]:
             raise ConfigError(f"{path}: extends itself by way of {', '.join(file.name for file in seen)}")
         seen.append(path)
         try:
-            layer = OmegaConf.load(path)
+            layer = read_file(path, ExperimentConfig)
         except Exception as error:  # YAML's own errors are many lines long
-            raise ConfigError(f"{path}: is no valid YAML ({' '.join(str(error).split())})") from None
+            raise ConfigError(f"{path}: is no valid YAML ({in_one_line(error)})") from None
         if not isinstance(layer, DictConfig):
             raise ConfigError(f"{path}: must hold keys and values")
         name = layer.pop("extends", None)
         layers.insert(0, layer)
     return layers
-
-
-def _parse_overrides(overrides: Sequence[str]) -> DictConfig:
-    for text in overrides:
-        key, equals, _ = text.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"'{text}': settings are given as key=value, e.g. model.ps.weight=0.1")
-    try:
-        return OmegaConf.from_dotlist(list(overrides))
-    except Exception as error:
-        raise ConfigError(f"{' '.join(overrides)}: cannot be read ({' '.join(str(error).split())})") from None
-
-
-def _merge(config: DictConfig, layer: DictConfig) -> DictConfig:
-    for key in _leaf_keys(OmegaConf.to_container(layer)):  # OmegaConf would name only the outermost unknown part
-        if key not in all_keys():
-            raise ConfigError(f"{key}: no such setting{_nearest_key(key)}")
-    try:
-        merged = OmegaConf.merge(config, layer)
-        OmegaConf.resolve(merged)
-    except OmegaConfBaseException as error:
-        key = error.full_key or "settings"
-        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
-    assert isinstance(merged, DictConfig)
-    return merged
-
-
-def _leaf_keys(layer: Any, prefix: str = "") -> list[str]:
-    if not isinstance(layer, dict) or not layer:
-        return [prefix] if prefix else []
-    return [
-        leaf for key, value in layer.items() for leaf in _leaf_keys(value, f"{prefix}.{key}" if prefix else str(key))
-    ]
-
-
-def _nearest_key(key: str) -> str:
-    """Nearest by the whole dotted name, or by the last part alone (``ps.weigth``, ``lr``)."""
-    keys = all_keys()
-    if hint := nearest(key, keys):
-        return hint
-    by_leaf = {name.rpartition(".")[2]: name for name in reversed(keys)}
-    match = difflib.get_close_matches(key.rpartition(".")[2], list(by_leaf), n=1, cutoff=0.5)
-    return f"; did you mean '{by_leaf[match[0]]}'?" if match else ""
 
 
 def _to_object(config: DictConfig) -> ExperimentConfig:

@@ -18,6 +18,11 @@ class NonFiniteError(Exception):
     """A loss or a weight is NaN or infinite; the message says which."""
 
 
+def in_one_line(error: Exception) -> str:
+    """What an error of a library says, without its line breaks."""
+    return " ".join(str(error).split())
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing if no known word is like it."""
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)

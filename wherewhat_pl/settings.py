@@ -1,6 +1,7 @@
 """Every setting of an experiment, with its type, default, unit and reason; ``config.py`` fills them from files.
 
-A field's comment says what it does; intervals and lengths are in thousands of real images (``_kimg``).
+A field's comment says what it does, here and in ``python -m wherewhat_pl train --help``; intervals and lengths are in
+thousands of real images (``_kimg``).
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class TrainerConfig:
 
 @dataclass
 class RunConfig:
-    root: str = "runs"
+    root: str = "runs"  # folder of all runs; this one is root/experiment/name
     name: str | None = None  # null: made from the seed and the settings given on the command line
     resume: Resume = "auto"  # auto continues a run of that name; never refuses
     init_from: str | None = None  # a run folder or checkpoint whose weights to start from
@@ -185,7 +186,7 @@ class ExperimentConfig:
 
     experiment: str = "unnamed"  # name of the file it came from
     reference: bool = False  # the published numbers with their quirks (see REFERENCE)
-    seed: int = 0
+    seed: int = 0  # of every draw: weights, latents, batches, pictures
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

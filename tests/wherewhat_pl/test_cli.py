@@ -23,7 +23,7 @@ def status_of(*arguments):
         (["trian"], "'trian': no such verb; did you mean 'train'?"),
         (["train"], "exp=NAME is missing"),
         (["train", "exp=shapes3d_quik"], "did you mean 'shapes3d_quick'?"),
-        (["train", "exp=shapes3d_quick", "model.mask=circles"], "model.mask: Invalid value 'circles'"),
+        (["train", "exp=shapes3d_quick", "model.mask=circles"], "model.mask=circles: must be one of rectangles"),
         (["train", "exp=shapes3d_quick", "--dry-rnu"], "'--dry-rnu': no such option; did you mean '--dry-run'?"),
         (["train", "exp=shapes3d_quick", "data.name=shapes"], "data.name=shapes: must be one of"),
         (["train", "exp=shapes3d_quick", "trainer.batch_size=10", "trainer.devices=4"], "must be divisible by the 4"),
