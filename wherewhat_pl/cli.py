@@ -2,147 +2,137 @@
 
 from __future__ import annotations
 
-import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
+from typing import Any
 
-from wherewhat_pl.config import load_config, to_yaml
-from wherewhat_pl.errors import ConfigError, nearest, suggestion
+from omegaconf import MISSING, OmegaConf
+
+from data_modules.errors import DataError
+from wherewhat_pl.errors import CheckpointError, ConfigError, NonFiniteError, nearest, suggestion
+from wherewhat_pl.schema import Setting, merge, read_words, settings_of
+
+#: what each verb is: a module with a line about it, an ``EXAMPLE``, its ``Settings`` and ``run(settings) -> status``
+VERBS = {
+    "train": "wherewhat_pl.commands.train",
+    "data": "wherewhat_pl.commands.data",
+    "eval": "wherewhat_pl.commands.eval",
+    "select": "wherewhat_pl.commands.select",
+    "report": "wherewhat_pl.commands.report",
+    "bench": "wherewhat_pl.commands.bench",
+}
+PROGRAM = "python -m wherewhat_pl"
+HELP = ("-h", "--help", "help")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and exit: 0 done, 1 failed, 2 a mistake in what was asked, 128 + n after signal n."""
-    verbs: dict[str, tuple[Callable[[list[str]], int], str]] = {
-        "train": (train, "train, or continue, an experiment: exp=NAME [key=value ...]"),
-        "data": (data, "verify and prepare a data set, or say where to get it: name=celeba [root=FOLDER]"),
-        "eval": (evaluate, "measure a run: run=FOLDER [metrics=tpl_small,fvm,...]"),
-        "select": (select, "rank runs by TPL, without labels: runs='runs/shapes3d/*'"),
-        "report": (report, "write a run's report.html: run=FOLDER"),
-        "bench": (bench, "measure speed, as ratios from one run: [only=NAME,...]"),
-    }
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(__doc__.strip(), *(f"\n  {verb:<8}{text}" for verb, (_, text) in verbs.items()), sep="\n")
-        raise SystemExit(0 if given else 2)
-    verb, *rest = given
-    if verb not in verbs:
-        raise SystemExit(_fail(f"'{verb}': no such verb{suggestion(verb, list(verbs))}", 2))
-    raise SystemExit(verbs[verb][0](rest))
+    given = [word for word in (sys.argv[1:] if arguments is None else arguments) if word]
+    raise SystemExit(_guarded(lambda: run(given)))
 
 
-def train(arguments: list[str]) -> int:
-    """``train exp=NAME key=value ... [--dry-run] [--print-config]``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m wherewhat_pl train", description="train, or continue, an experiment"
-    )
-    parser.add_argument(
-        "settings", nargs="*", metavar="key=value", help="exp=NAME first, then any setting, e.g. model.ps.weight=0.1"
-    )
-    parser.add_argument("--print-config", action="store_true", help="print the resolved settings and stop")
-    parser.add_argument("--dry-run", action="store_true", help="build everything, print sizes and costs, and stop")
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        return _fail(
-            f"'{unknown[0]}': no such option{nearest(unknown[0], ['--print-config', '--dry-run', '--help'])}", 2
-        )
-    experiment, overrides = _take(options.settings, "exp")
-    try:
-        if experiment is None:
-            raise ConfigError("exp=NAME is missing, e.g. exp=shapes3d_quick")
-        config = load_config(experiment, overrides)
-    except ConfigError as error:
-        return _fail(str(error), 2)
-    if options.print_config:
-        print(to_yaml(config), end="")
+def run(words: Sequence[str]) -> int:
+    """Do what a command says; raises what a verb raises, :class:`ConfigError` for what cannot be understood."""
+    if not words or words[0] in HELP:
+        print(overview())
+        return 0 if words else 2
+    verb, *rest = words
+    if verb not in VERBS:
+        raise ConfigError(f"'{verb}': no such verb{suggestion(verb, list(VERBS))}")
+    command = import_module(VERBS[verb])
+    if any(word in HELP for word in rest):
+        print(help_of(verb, command))
         return 0
-    return _guarded(lambda: _dry_run_or_train(config, overrides, options.dry_run))
+    status: int = command.run(read(verb, command, rest))
+    return status
 
 
-def _dry_run_or_train(config: object, overrides: list[str], dry_run: bool) -> int:
-    from wherewhat_pl.settings import ExperimentConfig
+def read(verb: str, command: Any, words: Sequence[str]) -> Any:
+    """The words after a verb as its settings; ``--force`` says ``force=true``.
 
-    assert isinstance(config, ExperimentConfig)
-    if dry_run:
-        from wherewhat_pl.launch.dry_run import describe
-
-        print(describe(config))
-        return 0
-    from wherewhat_pl.train import train as run_training
-
-    return run_training(config, overrides)
-
-
-def data(arguments: list[str]) -> int:
-    """``data name=NAME [root=FOLDER] [resolution=PIXELS] [cache=FOLDER]``; NAME is an experiment's."""
-    name, rest = _take(arguments, "name")
-    settings = []
-    try:
-        if name is None:
-            raise ConfigError("name=NAME is missing, e.g. name=celeba")
-        for text in rest:
-            key = text.partition("=")[0]
-            if key not in ("root", "resolution", "cache"):
-                raise ConfigError(f"'{text}': data takes name=NAME, root=FOLDER, resolution=PIXELS and cache=FOLDER")
-            settings.append(f"data.{text}")
-        config = load_config(name, settings)
-    except ConfigError as error:
-        return _fail(str(error), 2)
-
-    def check() -> int:
-        from wherewhat_pl.launch.data_check import check_data
-
-        return check_data(config)
-
-    return _guarded(check)
+    A field that names another dataclass (``metadata={"settings_of": ...}``) gets that one's ``key=value``, unread.
+    """
+    known, others = _own_settings(command.Settings), _others(command.Settings)
+    flags = {_flag(key): key for key, setting in known.items() if setting.kind is bool}
+    own, rest = [], []
+    for word in words:
+        key, equals, _ = word.partition("=")
+        if word in flags:
+            own.append(f"{flags[word]}=true")
+        elif word.startswith("--") and not equals:
+            raise ConfigError(f"'{word}': no such option{nearest(word, [*flags, '--help'])}")
+        elif key in known:
+            own.append(word)
+        elif others:
+            rest.append(word)
+        else:
+            raise ConfigError(f"'{word}': {verb} knows no such setting{suggestion(key.lstrip('-'), list(known))}")
+    config = merge(OmegaConf.structured(command.Settings), read_words(own, command.Settings))
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{missing[0]}=... is missing; say which, e.g. {PROGRAM} {verb} {command.EXAMPLE}")
+    settings: Any = OmegaConf.to_object(config)
+    return replace(settings, **dict.fromkeys(others, rest))
 
 
-def evaluate(arguments: list[str]) -> int:
-    """``eval run=FOLDER [metrics=NAME,...] [key=value ...]``."""
-    from wherewhat_pl.analysis import commands
-
-    return _guarded(lambda: commands.run_eval(arguments))
-
-
-def select(arguments: list[str]) -> int:
-    """``select runs=PATTERN,... [tpl=NAME] [out=FOLDER] [key=value ...]``."""
-    from wherewhat_pl.analysis import commands
-
-    return _guarded(lambda: commands.run_select(arguments))
+def overview() -> str:
+    """What verbs there are, a line each."""
+    lines = [f"  {verb:<8}{_about(import_module(module))}" for verb, module in VERBS.items()]
+    return "\n".join([f"{PROGRAM} VERB key=value ...", "", *lines, "", f"{PROGRAM} VERB --help lists what can be set."])
 
 
-def report(arguments: list[str]) -> int:
-    """``report run=FOLDER [compute=false] [key=value ...]``."""
-    from wherewhat_pl.analysis import commands
-
-    return _guarded(lambda: commands.run_report(arguments))
-
-
-def bench(arguments: list[str]) -> int:
-    """``bench [only=NAME,...]``."""
-    only, rest = _take(arguments, "only")
-    if rest:
-        return _fail(f"'{rest[0]}': bench takes only=NAME,...", 2)
-    from wherewhat_pl.bench.method import run_benchmarks
-
-    return _guarded(lambda: run_benchmarks(only.split(",") if only else None))
+def help_of(verb: str, command: Any) -> str:
+    """A verb's settings, each with its default, what it must be, and the comment that documents it."""
+    lines = [f"{PROGRAM} {verb} key=value ...", _about(command), f"e.g. {PROGRAM} {verb} {command.EXAMPLE}"]
+    lines += ["", *_table(_own_settings(command.Settings), flags=True)]
+    for schema in _others(command.Settings).values():
+        lines += ["", "and any setting of the experiment, over what its file says:", *_table(settings_of(schema))]
+    return "\n".join([*lines, "", "Text is taken as it is typed, anything else is YAML; null is no value."])
 
 
-def _take(settings: list[str], key: str) -> tuple[str | None, list[str]]:
-    """The value of ``key=...`` and the other settings; empty words (from make) are dropped."""
-    value, others = None, []
-    for text in settings:
-        if text.startswith(f"{key}="):
-            value = text.removeprefix(f"{key}=")
-        elif text:
-            others.append(text)
-    return value, others
+def _table(settings: dict[str, Setting], flags: bool = False) -> list[str]:
+    rows = []
+    for key, setting in settings.items():
+        if not is_dataclass(setting.kind):
+            flag = f", or {_flag(key)}" if flags and setting.kind is bool else ""
+            what = f"{setting.in_words}{flag}; {setting.about}"
+            rows.append((f"{key}={_in_yaml(setting.default)}", what.removesuffix("; ")))
+        elif setting.about:
+            rows.append((f"{key}.*", setting.about))
+    column = max((len(said) for said, _ in rows), default=0) + 2
+    width = max(shutil.get_terminal_size((120, 0)).columns, column + 40)
+    style: dict[str, Any] = {"subsequent_indent": " " * (column + 2), "break_on_hyphens": False}
+    return [line for said, what in rows for line in textwrap.wrap(f"  {said:<{column}}{what}", width, **style)]
+
+
+def _in_yaml(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
+    words = "null" if value is None else str(value)
+    return words.lower() if isinstance(value, bool) else words.replace(MISSING, "...")
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
+
+
+def _about(command: Any) -> str:
+    return (command.__doc__ or "").strip().splitlines()[0]
+
+
+def _others(schema: Any) -> dict[str, type]:
+    return {item.name: item.metadata["settings_of"] for item in fields(schema) if "settings_of" in item.metadata}
+
+
+def _own_settings(schema: Any) -> dict[str, Setting]:
+    return {key: setting for key, setting in settings_of(schema).items() if key not in _others(schema)}
 
 
 def _guarded(work: Callable[[], int]) -> int:
     """Turn what a user or a machine did wrong into one line; what the program did wrong keeps its traceback."""
-    from data_modules.errors import DataError
-    from wherewhat_pl.errors import CheckpointError, NonFiniteError
-
     try:
         return work()
     except (ConfigError, DataError, CheckpointError) as error:

@@ -1,4 +1,4 @@
-"""What an evaluation is told, what it shares among its metrics, and what each of them gives."""
+"""What an evaluation shares among its metrics, and what each of them gives."""
 
 from __future__ import annotations
 
@@ -14,36 +14,14 @@ from torch import Tensor
 from data_modules.base import DeviceDataModule, to_float
 from data_modules.factors import FactorSpace
 from data_modules.randomness import generator_for
-from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.evaluation.codes import CodeTable, encode_sample
+from wherewhat_pl.evaluation.settings import EvalSettings
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 from wherewhat_pl.model import Model
 from wherewhat_pl.pictures.pixels import to_uint8
 from wherewhat_pl.run.loading import LoadedRun
 
-DISTANCES = ("stlpips_vgg", "lpips_vgg")
 TrainAndTest = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class EvalSettings:
-    """How metrics are measured; each metric notes those it depends on."""
-
-    seed: int = 0
-    distance: str = "stlpips_vgg"  # perceptual distance of TPL
-    threshold: float | None = None  # TPL of an active dimension; null: the preset's, 0.3 (for LPIPS of larger images)
-    train: int = 10_000  # images, votes or points that supervised scores are fitted on
-    test: int = 5_000  # and those they are tested on
-    images: int = 10_000  # generated ones, and real ones, for image quality
-    samples: int = 64  # base codes of the "where" metrics
-    batch: int = 1024  # images of 64 x 64 pixels drawn or encoded at once; fewer of larger ones
-
-    def __post_init__(self) -> None:
-        if self.distance not in DISTANCES:
-            raise ConfigError(f"distance={self.distance}: no such distance{suggestion(self.distance, DISTANCES)}")
-        for name, least in (("train", 1), ("test", 1), ("images", 2), ("samples", 2), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least {least}")
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ def status_of(*arguments):
         (["name=shapes3d"], "no 3dshapes.h5 in {tmp}; download it there from storage.googleapis.com/3d-shapes"),
         (["name=images"], "there are no images in {tmp}"),
         (["name=celbea"], "no such experiment; did you mean 'celeba'?"),
-        (["name=celeba", "rooot=x"], "'rooot=x': data takes name=NAME, root=FOLDER"),
-        ([], "name=NAME is missing"),
+        (["name=celeba", "rooot=x"], "'rooot=x': data knows no such setting; did you mean 'root'?"),
+        ([], "name=... is missing"),
     ],
 )
 def test_what_is_missing_is_one_line_that_says_where_to_get_it(arguments, message, capsys, tmp_path):
