@@ -1,48 +1,59 @@
-# One target per thing a user wants; each is a thin call of `python -m wherewhat_pl VERB key=value ...`.
+# One target per thing a user wants. Every verb of `python -m wherewhat_pl` is one (a file in wherewhat_pl/commands/);
+# what is set on make's command line, in capitals or not, becomes its key=value, whatever the value holds.
 # The first call builds .venv (pinned in constraints.txt); after that it costs nothing.
 
 PYTHON ?= python3
-EXP    ?= shapes3d_quick
-NAME   ?= celeba
-RUN    ?=
-RUNS   ?=
-METRICS ?=
-ARGS   ?=
-
+ARGS ?=
 VENV := .venv
 RUNNER := $(VENV)/bin/python -m wherewhat_pl
+VERBS := $(filter-out __init__,$(basename $(notdir $(wildcard wherewhat_pl/commands/*.py))))
+
+# Values travel in the environment, as they were typed: neither make nor the shell reads them again. Names with dots
+# cannot stand there, so all get other ones.
+SAID := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
+$(foreach name,$(SAID),$(eval export SAID_$(subst .,_DOT_,$(name)) := $$($(name))))
+KEYS := $(filter-out PYTHON VENV RUNNER ARGS,$(SAID))
+export ARGS KEYS RUN_KEY
+
+# ARGS is split into words as a shell would, but nothing in it is run.
+define CALL
+import os, shlex, sys
+said = []
+for name in os.environ["KEYS"].split():
+    key = os.environ["RUN_KEY"] if name == "RUN" else name.lower()
+    value = os.environ["SAID_" + name.replace(".", "_DOT_")]
+    said += [f"{key}={value}"] if value else []
+try:
+    words = [*sys.argv[1:], *said, *shlex.split(os.environ["ARGS"])]
+except ValueError as error:
+    sys.exit(f"error: ARGS={os.environ['ARGS']}: {error}")
+print(shlex.join(words), flush=True)
+os.execvp(words[0], words)
+endef
+export CALL
 
 .DEFAULT_GOAL := help
-.PHONY: help train data eval select report bench test test-slow lint clean
+.PHONY: help $(VERBS) test test-slow lint clean
 
 help: ## show this list
-	@echo "make TARGET [EXP=name] [RUN=name] [ARGS=\"key=value ...\"]"
+	@echo 'make TARGET [KEY=value ...] [ARGS="key=value ..."]; make VERB ARGS=--help lists what can be set'
+	@for verb in $(VERBS); do sed -n "1s/\"\"\"\(.*\)\.\"\"\"/$$verb:\1/p" wherewhat_pl/commands/$$verb.py; done \
+		| awk -F: '{printf "  %-10s %s\n", $$1, $$2}'
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 	@echo "experiments: $(notdir $(basename $(wildcard experiments/*.yaml)))"
 
-train: $(VENV)/ready ## train, or continue, an experiment: EXP=shapes3d [RUN=name] [ARGS="model.ps.weight=0.1"]
-	$(RUNNER) train exp=$(EXP) $(if $(RUN),run.name=$(RUN)) $(ARGS)
-
-data: $(VENV)/ready ## verify and prepare a data set, or say where to get it: NAME=celeba|ffhq|dsprites|shapes3d
-	$(RUNNER) data name=$(NAME) $(ARGS)
-
-eval: $(VENV)/ready ## measure a run: RUN=runs/shapes3d/NAME [METRICS=tpl_small,fvm,mig]
-	$(RUNNER) eval "run=$(RUN)" $(if $(METRICS),metrics=$(METRICS)) $(ARGS)
-
-select: $(VENV)/ready ## rank runs by TPL, without labels: RUNS='runs/shapes3d/*'
-	$(RUNNER) select "runs=$(RUNS)" $(ARGS)
-
-report: $(VENV)/ready ## write a run's report.html: RUN=runs/shapes3d/NAME
-	$(RUNNER) report "run=$(RUN)" $(ARGS)
-
-bench: $(VENV)/ready ## measure speed, as ratios from one run
-	$(RUNNER) bench $(ARGS)
+$(VERBS): RUN_KEY = run
+train: RUN_KEY = run.name
+train: DEFAULT = $(if $(filter EXP,$(KEYS)),,exp=shapes3d_quick)
+$(VERBS): $(VENV)/ready
+	@$(VENV)/bin/python -c "$$CALL" $(RUNNER) $@ $(DEFAULT)
 
 test: $(VENV)/ready ## the fast tests
-	$(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+	@$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest -m "not slow"
 
 test-slow: $(VENV)/ready ## the slow ones
-	$(VENV)/bin/python -m pytest -m slow $(ARGS)
+	@$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest -m slow
 
 lint: $(VENV)/ready ## ruff and mypy over everything
 	$(VENV)/bin/ruff check .

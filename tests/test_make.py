@@ -1,0 +1,58 @@
+"""What is said to make arrives, word for word, at the command; a stub stands in for the program."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wherewhat_pl.cli import VERBS
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A function: words for make -> the words that its command was started with."""
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    stub = tmp_path / "stub.py"
+    stub.write_text("import json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    (environment / "ready").touch()
+
+    def run(*words):
+        command = ["make", f"VENV={environment}", f"RUNNER={sys.executable} {stub}", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"NAME": "my-pc"})
+        return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "value", ["my run's name", 'a "b" c', "a; exit 3", "a # b", "$HOME $(PATH) $$ `ls`", "a\\b|c&d>e", "*", "a=b"]
+)
+def test_make_passes_a_value_through_unharmed(make, value):
+    assert make("train", "EXP=x", f"RUN={value}") == ["train", "exp=x", f"run.name={value}"]
+    assert make("eval", f"RUN={value}") == ["eval", f"run={value}"]
+    assert make("train", "EXP=x", f"data.root={value}")[-1] == f"data.root={value}"
+
+
+def test_make_splits_args_as_a_shell_would_and_runs_nothing(make):
+    words = make("bench", """ARGS=data.root='/my photos' seed=1 "a;b" $HOME `ls` $(x)""")
+    assert words == ["bench", "data.root=/my photos", "seed=1", "a;b", "$HOME", "`ls`", "$(x)"]
+    assert "error: ARGS=it's: No closing quotation" in make("bench", "ARGS=it's")
+
+
+def test_make_says_only_what_it_was_told(make):
+    assert make("train") == ["train", "exp=shapes3d_quick"]
+    assert make("data") == ["data"]
+    assert make("eval", "RUN=", "METRICS=") == ["eval"]
+
+
+def test_every_verb_is_a_target_of_make_with_a_line_in_its_help():
+    said = subprocess.run(["make", "help"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert set(VERBS) <= set(re.findall(r"^  (\w+) +\w", said, re.M))
