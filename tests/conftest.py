@@ -5,6 +5,7 @@ import os
 import pytest
 
 os.environ["WANDB_MODE"] = "disabled"
+os.environ["OMP_NUM_THREADS"] = "1"  # small tensors: on a busy machine a second thread waits longer than it helps
 
 TINY = (
     "data.resolution=8",

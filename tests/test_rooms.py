@@ -15,7 +15,10 @@ ORDER = (
     "wherewhat_pl.losses",
     "wherewhat_pl.distributed",
     "wherewhat_pl.augment",
+    "wherewhat_pl.signals",
+    "wherewhat_pl.plugins",
     "wherewhat_pl.settings",
+    "wherewhat_pl.schema",
     "wherewhat_pl.config",
     "wherewhat_pl.model",
     "wherewhat_pl.system",
@@ -35,7 +38,7 @@ ORDER = (
 )
 
 #: Where the project's own files may be imported inside a function: to keep a command quick.
-LAZY = ("wherewhat_pl.commands", "wherewhat_pl.cli", "wherewhat_pl.config", "wherewhat_pl.networks.module_lists")
+LAZY = ("wherewhat_pl.commands", "wherewhat_pl.networks.module_lists")
 
 
 def modules():

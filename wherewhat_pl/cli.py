@@ -13,8 +13,9 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 
 from data_modules.errors import DataError
-from wherewhat_pl.errors import CheckpointError, ConfigError, NonFiniteError, nearest, suggestion
+from wherewhat_pl.errors import CheckpointError, ConfigError, ModelError, NonFiniteError, nearest, suggestion
 from wherewhat_pl.schema import Setting, merge, read_words, settings_of
+from wherewhat_pl.signals import Stopped
 
 #: what each verb is: a module with a line about it, an ``EXAMPLE``, its ``Settings`` and ``run(settings) -> status``
 VERBS = {
@@ -135,7 +136,7 @@ def _guarded(work: Callable[[], int]) -> int:
     """Turn what a user or a machine did wrong into one line; what the program did wrong keeps its traceback."""
     try:
         return work()
-    except (ConfigError, DataError, CheckpointError) as error:
+    except (ConfigError, DataError, CheckpointError, ModelError) as error:
         return _fail(str(error), 2)
     except NonFiniteError as error:
         return _fail(
@@ -144,6 +145,8 @@ def _guarded(work: Callable[[], int]) -> int:
         )
     except OSError as error:
         return _fail(str(error), 1)
+    except Stopped as stop:
+        return _fail(f"{stop}; nothing is lost, the same command goes on", 128 + stop.number)
     except KeyboardInterrupt:
         return _fail("stopped; the last checkpoint is kept", 130)
 

@@ -15,8 +15,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from wherewhat_pl.errors import ConfigError, in_one_line, suggestion
-from wherewhat_pl.networks.module_lists import ModuleSpec, count_latents, module_list, published_modules
+from data_modules.errors import one_line
+from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.networks.module_lists import ModuleSpec, count_latents, mask_kinds, module_list, published_modules
+from wherewhat_pl.plugins import load_plugins
 from wherewhat_pl.schema import merge, read_file, read_words
 from wherewhat_pl.settings import REFERENCE, ExperimentConfig
 
@@ -86,6 +88,7 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         if not holds:
             raise ConfigError(message)
 
+    load_plugins(config.plugins)
     model, resolution = config.model, config.data.resolution
     require(
         resolution >= 8 and math.log2(resolution).is_integer(),
@@ -111,6 +114,8 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         "model.generator.modules: is empty; list the modules, or set model.generator.latents to have the list made",
     )
     require(abs(model.augment.target) < 1, f"model.augment.target={model.augment.target}: must be between -1 and 1")
+    kinds = list(mask_kinds())
+    require(model.mask in kinds, f"model.mask={model.mask}: no such kind of masks{suggestion(model.mask, kinds)}")
     try:
         specs = [ModuleSpec.parse(text) for text in module_list(model.generator.modules, model.mask)]
     except ValueError as error:
@@ -153,7 +158,7 @@ def _read_with_bases(experiment: str, folder: Path) -> list[DictConfig]:
         try:
             layer = read_file(path, ExperimentConfig)
         except Exception as error:  # YAML's own errors are many lines long
-            raise ConfigError(f"{path}: is no valid YAML ({in_one_line(error)})") from None
+            raise ConfigError(f"{path}: is no valid YAML ({one_line(error)})") from None
         if not isinstance(layer, DictConfig):
             raise ConfigError(f"{path}: must hold keys and values")
         name = layer.pop("extends", None)

@@ -18,9 +18,8 @@ class NonFiniteError(Exception):
     """A loss or a weight is NaN or infinite; the message says which."""
 
 
-def in_one_line(error: Exception) -> str:
-    """What an error of a library says, without its line breaks."""
-    return " ".join(str(error).split())
+class ModelError(Exception):
+    """A model cannot do what was asked of it; one sentence."""
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -32,7 +31,3 @@ def nearest(word: str, known: Sequence[str]) -> str:
 def suggestion(word: str, known: Sequence[str]) -> str:
     """The nearest known word, or all of them if none is near."""
     return nearest(word, known) or f"; there are {', '.join(known)}"
-
-
-class ModelError(Exception):
-    """A model cannot do what was asked of it; one sentence."""

@@ -20,7 +20,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from wherewhat_pl.errors import ConfigError, in_one_line, nearest
+from data_modules.errors import one_line
+from wherewhat_pl.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def read_words(words: Sequence[str], schema: type) -> DictConfig:
             try:
                 layer.merge_with_dotlist([f"{key}={_with_text_quoted(value, setting.kind)}"])
             except Exception as error:  # YAML's own errors are of many kinds and many lines long
-                raise ConfigError(f"{word}: cannot be read ({in_one_line(error)})") from None
+                raise ConfigError(f"{word}: cannot be read ({one_line(error)})") from None
     return layer
 
 

@@ -13,7 +13,6 @@ from wherewhat_pl.networks.feature_maps import FeatureMaps
 
 Source = Literal["auto", "files", "official", "rendered", "generated"]
 Loss = Literal["ps", "infogan", "gan"]
-Mask = Literal["rectangles", "softmax", "none"]
 Prior = Literal["normal", "uniform"]
 Precision = Literal["32-true", "bf16-mixed"]
 Resume = Literal["auto", "never"]
@@ -95,9 +94,9 @@ class AugmentConfig:
 @dataclass
 class ModelConfig:
     loss: Loss = "ps"
-    mask: Mask = (
-        "rectangles"  # what the modules C_spgroup-s-m of the list become: themselves, C_spgroup_sm-m, C_global-m
-    )
+    # what the modules C_spgroup-s-m of the list become: rectangles (themselves) | softmax (C_spgroup_sm-m) |
+    # none (C_global-m) | a kind that a plug-in defines
+    mask: str = "rectangles"
     prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
@@ -186,6 +185,7 @@ class ExperimentConfig:
 
     experiment: str = "unnamed"  # name of the file it came from
     reference: bool = False  # the published numbers with their quirks (see REFERENCE)
+    plugins: list[str] = field(default_factory=list)  # modules of your own, imported first (docs/extending.md)
     seed: int = 0  # of every draw: weights, latents, batches, pictures
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

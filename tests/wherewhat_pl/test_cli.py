@@ -31,7 +31,7 @@ def status_of(*arguments):
         (["train", "exp=shapes3d_quik"], "did you mean 'shapes3d_quick'?"),
         (
             ["train", "exp=shapes3d_quick", "model.mask=circles"],
-            "model.mask=circles: must be one of rectangles, softmax, none",
+            "model.mask=circles: no such kind of masks; did you mean",
         ),
         (["train", "exp=shapes3d_quick", "--dry-rnu"], "'--dry-rnu': no such option; did you mean '--dry-run'?"),
         (["train", "exp=shapes3d_quick", "data.name=shapes"], "data.name=shapes: must be one of"),

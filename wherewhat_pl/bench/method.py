@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.autograd import grad
 
 from wherewhat_pl import losses
+from wherewhat_pl.bench.metrics import metrics_benchmark
+from wherewhat_pl.bench.photographs import benchmark
+from wherewhat_pl.bench.synthetic import benchmark_batches
 from wherewhat_pl.config import load_config
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.launch.cost import count_cost
@@ -171,24 +174,18 @@ def matmul_peak(device: torch.device, side: int = 1024) -> float:
 
 def bench_data(device: torch.device) -> Lines:
     """batches of 3DShapes built whole on the device, against h5py with per-sample items and collation"""
-    from wherewhat_pl.bench.synthetic import benchmark_batches
-
     for name, value in benchmark_batches().items():
         yield f"{name}: {value:,.1f}"
 
 
 def bench_faces(device: torch.device) -> Lines:
     """photographs: preparing with two processes against one, and the memory map against a DataLoader that decodes"""
-    from wherewhat_pl.bench.photographs import benchmark
-
     for what, numbers in benchmark(num_images=1024).items():
         yield f"{what}: " + ", ".join(f"{name} {value:,.1f}" for name, value in numbers.items())
 
 
 def bench_metrics(device: torch.device) -> Lines:
     """disentanglement metrics against the same definitions written down with numpy and scikit-learn; on the CPU"""
-    from wherewhat_pl.bench.metrics import metrics_benchmark
-
     for name, numbers in metrics_benchmark().items():
         yield (
             f"{name}: {numbers['speedup']:.1f} times as fast ({numbers['straightforward_s']:.3g} s -> "

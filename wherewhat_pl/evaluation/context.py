@@ -14,6 +14,7 @@ from torch import Tensor
 from data_modules.base import DeviceDataModule, to_float
 from data_modules.factors import FactorSpace
 from data_modules.randomness import generator_for
+from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.codes import CodeTable, encode_sample
 from wherewhat_pl.evaluation.settings import EvalSettings
 from wherewhat_pl.metrics.perceptual import PerceptualDistance

@@ -30,7 +30,7 @@ from wherewhat_pl.settings import ExperimentConfig
 
 # Settings that may change when a run is continued; all others make it another run.
 CHANGEABLE = re.compile(
-    r"trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|eval\..*|factors\..*|data\.(root|cache|max_bad)"
+    r"plugins|trainer\.(?!batch_size|precision).*|run\..*|logger\..*|checkpoint\..*|pictures\..*|eval\..*|factors\..*|data\.(root|cache|max_bad)"
 )
 
 
