@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
@@ -75,6 +77,25 @@ def test_a_kind_of_masks_is_a_class_of_ones_own(carry_out):
     assert state["images_seen"] == 8
     assert [key for key in state["state_dict"] if key.startswith("generator.") and key.endswith("hills.weight")]
     assert "gaussians" in (run / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_metric_is_a_function_with_its_registration(carry_out):
+    folder, printed = carry_out("A metric")
+    assert "1 passed" in printed
+    (row,) = map(json.loads, (folder / "runs" / "shapes3d_quick" / "even" / "eval.jsonl").read_text().splitlines())
+    assert (row["metric"], row["settings"]) == ("evenness", {"samples": 4})
+    assert 0 <= row["value"] <= 1
+
+
+@pytest.mark.slow
+def test_a_command_is_a_file_and_a_line(carry_out):
+    folder, printed = carry_out("A command")
+    assert "count=16" in printed
+    assert "a whole number; images" in printed
+    assert "of the latents" in printed
+    with Image.open(folder / "samples.png") as picture:
+        assert picture.size == (5 * 8, 8)
 
 
 @pytest.mark.slow

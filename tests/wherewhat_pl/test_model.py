@@ -1,5 +1,8 @@
 """A model is made of networks, not of a run; wherever it comes from, it answers the same questions."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -102,3 +105,13 @@ def test_a_folder_that_is_no_run_and_weights_of_other_networks_are_one_line(runs
     with pytest.raises(CheckpointError, match="is of other networks") as error:
         load(runs / "a")
     assert "\n" not in str(error.value)
+
+
+def test_the_lines_in_the_readme_do_what_they_say(trained, monkeypatch):
+    text = (Path(__file__).parents[2] / "README.md").read_text().partition("## A trained model")[2]
+    lines = re.search(r"```python\n(.*?)```", text, re.S)[1]
+    found = {}
+    exec(lines.replace("runs/shapes3d_quick/seed0", str(trained / "a")), found)
+    assert found["images"].shape == (16, 3, 8, 8)
+    assert found["masks"].shape == (16, 3, 8, 8)
+    assert found["codes"].shape == (16, 3)

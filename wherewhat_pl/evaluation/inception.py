@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wherewhat_pl.evaluation.context import EvaluationContext, Outcome
+from wherewhat_pl.evaluation.measures import precision_and_recall
 from wherewhat_pl.evaluation.registry import metric
 from wherewhat_pl.metrics.functional import precision_recall
 from wherewhat_pl.networks.latents import sample_prior
@@ -87,8 +88,7 @@ def pr_inception(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outc
             for batches in (m.real_images(), m.generated_images())
         )
     precision, recall = map(float, precision_recall(real, generated))
-    harmonic = 2 * precision * recall / max(precision + recall, 1e-12)
-    return Outcome(harmonic, {"precision": precision, "recall": recall})
+    return precision_and_recall(precision, recall)
 
 
 @metric("ppl", "perceptual path length (LPIPS-VGG), low", settings=("images",), missing=_missing)

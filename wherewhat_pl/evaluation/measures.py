@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from data_modules.randomness import generator_for
+from wherewhat_pl import metrics
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.codes import encode_sample
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext, Outcome
@@ -116,7 +117,7 @@ def beta_vae(m: EvaluationContext) -> Outcome:
 
 @metric("mig", "mutual information gap, high", settings=("train",), needs=CODES, default=True)
 def mig(m: EvaluationContext) -> Outcome:
-    score = functional.mig(*m.train_and_test_codes[:2])
+    score = _supervised(m, metrics.MutualInformationGap())
     matrix = score["mutual_information"] / score["entropy"].clip(1e-12)
     return Outcome(
         float(score),
@@ -127,13 +128,13 @@ def mig(m: EvaluationContext) -> Outcome:
 
 @metric("sap", "separated attribute predictability, high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
 def sap(m: EvaluationContext) -> Outcome:
-    score = functional.sap(*m.train_and_test_codes)
+    score = _supervised(m, metrics.SeparatedAttributePredictability())
     return Outcome(float(score), {}, {"factors": list(m.space.names), "accuracy": score["accuracy"]})
 
 
 @metric("dci", "DCI disentanglement, high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
 def dci(m: EvaluationContext) -> Outcome:
-    scores = functional.dci(*m.train_and_test_codes)
+    scores = _supervised(m, metrics.DCI())
     names = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
     details = {"factors": list(m.space.names), "importance": scores["importance_matrix"]}
     return Outcome(scores["disentanglement"], {name: float(scores[name]) for name in names}, details)
@@ -141,13 +142,30 @@ def dci(m: EvaluationContext) -> Outcome:
 
 @metric("modularity", "modularity, high", settings=("train",), needs=CODES, default=True)
 def modularity(m: EvaluationContext) -> Outcome:
-    return Outcome(float(functional.modularity(*m.train_and_test_codes[:2])))
+    return Outcome(float(_supervised(m, metrics.Modularity())))
 
 
 @metric("explicitness", "explicitness, high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
 def explicitness(m: EvaluationContext) -> Outcome:
-    score = functional.explicitness(*m.train_and_test_codes)
+    score = _supervised(m, metrics.Explicitness())
     return Outcome(float(score), {"train": float(score["train"])})
+
+
+@metric("irs", "interventional robustness, high", settings=("train",), needs=CODES, default=True)
+def irs(m: EvaluationContext) -> Outcome:
+    score = _supervised(m, metrics.InterventionalRobustness())
+    return Outcome(float(score), {}, {"active": score["active"], "parents": score["parents"]})
+
+
+def _supervised(m: EvaluationContext, collected: Any) -> Any:
+    """The score with its parts, on the training codes, or on both halves where the metric is fitted and tested."""
+    codes_train, factors_train, codes_test, factors_test = map(torch.from_numpy, m.train_and_test_codes)
+    if hasattr(collected, "codes_test"):
+        collected.update(codes_train, factors_train, train=True)
+        collected.update(codes_test, factors_test, train=False)
+    else:
+        collected.update(codes_train, factors_train)
+    return collected.result()
 
 
 @metric(
@@ -166,12 +184,6 @@ def separability(m: EvaluationContext) -> Outcome:
     codes = encode_sample(data.images, m.model.encode, indices, m.batch, m.progress)
     score = functional.linear_separability(codes, attributes[indices])
     return Outcome(float(score), dict(zip(names, map(float, score["conditional_entropy"]), strict=True)))
-
-
-@metric("irs", "interventional robustness, high", settings=("train",), needs=CODES, default=True)
-def irs(m: EvaluationContext) -> Outcome:
-    score = functional.irs(*m.train_and_test_codes[:2])
-    return Outcome(float(score), {}, {"active": score["active"], "parents": score["parents"]})
 
 
 @metric("where", "lift of mask faithfulness, high", settings=("samples",), needs=("masks",), default=True)
@@ -201,19 +213,32 @@ def where(m: EvaluationContext) -> Outcome:
 
 @metric("fd_vgg", "Frechet distance on VGG features (not FID), low", settings=("images",), needs=("images",))
 def fd_vgg(m: EvaluationContext) -> Outcome:
-    moments: list[Tensor] = []
-    for features in m.vgg_features:
-        moments += [features.mean(0), features.T.cov()]
-    return Outcome(float(functional.frechet_distance(*moments)))
+    return Outcome(float(_on_features(m, metrics.FrechetDistanceVGG(embed=_as_they_are)).compute()))
 
 
 @metric("kd_vgg", "kernel distance on VGG features (not KID), low", settings=("images",), needs=("images",))
 def kd_vgg(m: EvaluationContext) -> Outcome:
-    return Outcome(float(functional.kernel_distance(*m.vgg_features)))
+    return Outcome(float(_on_features(m, metrics.KernelDistanceVGG(embed=_as_they_are)).compute()))
 
 
 @metric("pr_vgg", "precision and recall on VGG features, high", settings=("images",), needs=("images",))
 def pr_vgg(m: EvaluationContext) -> Outcome:
-    precision, recall = map(float, functional.precision_recall(*m.vgg_features))
+    both = _on_features(m, metrics.PrecisionRecallVGG(embed=_as_they_are)).compute()
+    return precision_and_recall(float(both["precision"]), float(both["recall"]))
+
+
+def precision_and_recall(precision: float, recall: float) -> Outcome:
+    """Their harmonic mean, and both."""
     harmonic = 2 * precision * recall / max(precision + recall, 1e-12)
     return Outcome(harmonic, {"precision": precision, "recall": recall})
+
+
+def _on_features(m: EvaluationContext, collected: Any) -> Any:
+    """A metric of two sets that has seen the features of both, which are computed once for all of them."""
+    for features, is_real in zip(m.vgg_features, (True, False), strict=True):
+        collected.to(features.device).update(features, real=is_real)
+    return collected
+
+
+def _as_they_are(features: Tensor) -> Tensor:
+    return features

@@ -32,10 +32,13 @@ class _CodesAndFactors(Metric):
         self.codes.append(codes.detach())
         self.factors.append(factors.detach())
 
+    def result(self) -> Any:
+        """What the function gives: the score with its parts."""
+        return type(self).score(_joined(self.codes, "codes"), _joined(self.factors, "factors"))
+
     def compute(self) -> Tensor:
         """The score, a float64 scalar."""
-        score = type(self).score(_joined(self.codes, "codes"), _joined(self.factors, "factors"))
-        return torch.tensor(float(score), dtype=torch.float64)
+        return torch.tensor(float(self.result()), dtype=torch.float64)
 
 
 class MutualInformationGap(_CodesAndFactors):
@@ -61,6 +64,7 @@ class _TrainAndTest(Metric):
 
     full_state_update = False
     higher_is_better = True
+    score: Callable[..., Any]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -74,34 +78,36 @@ class _TrainAndTest(Metric):
         getattr(self, f"codes_{half}").append(codes.detach())
         getattr(self, f"factors_{half}").append(factors.detach())
 
-    def _halves(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def result(self) -> Any:
+        """What the function gives: the score with its parts."""
         names = ("codes_train", "factors_train", "codes_test", "factors_test")
-        codes_train, factors_train, codes_test, factors_test = (_joined(getattr(self, name), name) for name in names)
-        return codes_train, factors_train, codes_test, factors_test
+        return type(self).score(*(_joined(getattr(self, name), name) for name in names))
+
+    def compute(self) -> Any:
+        """The score, a float64 scalar."""
+        return torch.tensor(float(self.result()), dtype=torch.float64)
 
 
 class SeparatedAttributePredictability(_TrainAndTest):
     """SAP; see :func:`wherewhat_pl.metrics.functional.sap`."""
 
-    def compute(self) -> Tensor:
-        """The score, a float64 scalar."""
-        return torch.tensor(float(functional.sap(*self._halves())), dtype=torch.float64)
+    score = staticmethod(functional.sap)
 
 
 class Explicitness(_TrainAndTest):
     """Explicitness on the test half; see :func:`wherewhat_pl.metrics.functional.explicitness`."""
 
-    def compute(self) -> Tensor:
-        """The score, a float64 scalar."""
-        return torch.tensor(float(functional.explicitness(*self._halves())), dtype=torch.float64)
+    score = staticmethod(functional.explicitness)
 
 
 class DCI(_TrainAndTest):
     """Disentanglement, completeness, informativeness; see :func:`wherewhat_pl.metrics.functional.dci`."""
 
+    score = staticmethod(functional.dci)
+
     def compute(self) -> dict[str, Tensor]:
         """``disentanglement``, ``completeness``, ``informativeness_train`` and ``informativeness_test``, scalars."""
-        scores = functional.dci(*self._halves())
+        scores = self.result()
         names = ("disentanglement", "completeness", "informativeness_train", "informativeness_test")
         return {name: torch.tensor(scores[name], dtype=torch.float64) for name in names}
 
