@@ -11,6 +11,7 @@ class MissingDataError(DataError):
     """There are no images where they were looked for; the sentence says what to get and where to put it."""
 
 
-def one_line(error: object, limit: int = 160) -> str:
-    """What an error or a text says, on one line of at most ``limit`` characters."""
-    return " ".join(str(error).split())[:limit]
+def one_line(error: BaseException | str, limit: int = 160) -> str:
+    """What an error says, without line breaks and cut to ``limit`` characters; its type's name if it says nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

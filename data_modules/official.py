@@ -22,14 +22,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from data_modules.errors import DataError
+from data_modules.errors import DataError, one_line
 from data_modules.factors import FactorSpace
 from data_modules.locking import exclusive
 from data_modules.resampling import resize
+from data_modules.residency import fits_on_accelerator
 
 SIDE = 64  #: of the published images
 CHUNK = 4096  #: images read at a time: 50 MB of 3DShapes
-ACCELERATOR_SHARE = 0.25  #: of an accelerator's free memory that the images may take
 READ_ERRORS = (OSError, EOFError, ValueError, KeyError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
 
@@ -134,8 +134,7 @@ def _checked(chunks: Iterator[np.ndarray], path: Path) -> Iterator[np.ndarray]:
 
 def damaged(path: Path, error: BaseException) -> DataError:
     """One line for a file that cannot be read to its end."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return DataError(f"{path}: truncated or damaged ({reason}); download it again")
+    return DataError(f"{path}: truncated or damaged ({one_line(error)}); download it again")
 
 
 def expect(path: Path, what: str, array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> None:
@@ -166,16 +165,11 @@ def fingerprint(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def free_accelerator_memory(device: torch.device) -> int:
-    """Bytes; 0 for the CPU, whose memory the operating system shares out itself."""
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
-
-
 class OfficialImages:
     """Images by index from the memory-mapped array, at any resolution, on the device.
 
-    On an accelerator the whole array moves there if it takes no more than ``ACCELERATOR_SHARE`` of the free memory;
-    elsewhere each batch is gathered from the map, and the operating system keeps in memory what it can.
+    The whole array moves to an accelerator that has room for it (:mod:`residency`); elsewhere each batch is gathered
+    from the map, and the operating system keeps in memory what it can.
 
     Args:
         array: ``[N, C, 64, 64]`` uint8.
@@ -189,7 +183,7 @@ class OfficialImages:
         self.array, self.resolution, self.device, self.smooth = array, resolution, device, smooth
         self.resident: Tensor | None = None
         side = min(resolution, SIDE)
-        if array.shape[0] * array.shape[1] * side * side <= ACCELERATOR_SHARE * free_accelerator_memory(device):
+        if fits_on_accelerator(array.shape[0] * array.shape[1] * side * side, device):
             self.resident = torch.empty(*array.shape[:2], side, side, dtype=torch.uint8, device=device)
             for first in range(0, len(array), CHUNK):
                 chunk = torch.from_numpy(array[first : first + CHUNK].copy()).to(device)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from data_modules.base import BatchStream, DeviceDataModule
-from data_modules.errors import DataError, MissingDataError
+from data_modules.errors import DataError, MissingDataError, one_line
 from data_modules.photographs.decoding import CENTER_CROP, BadImage, decode
 from data_modules.prefetch import PrefetchedStream
 from data_modules.verification import Finding
@@ -63,7 +63,8 @@ class StreamingDataModule(DeviceDataModule):
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
         self.require_source(source)
-        self.root, self.cache = str(root), None if cache is None else str(Path(cache).expanduser())
+        self.root = str(root) if ":" in str(root) else str(Path(root).expanduser())  # an address, or a folder
+        self.cache = None if cache is None else str(Path(cache).expanduser())
         self._of_thread = threading.local()  # a litdata set holds open files: one per thread
         self._pool: ThreadPoolExecutor | None = None
 
@@ -135,7 +136,7 @@ def _open(root: str, cache: str | None) -> Any:
         def deserialize(self, data: bytes) -> Any:
             raise DataError(f"data.root: samples of {root} are pickled Python objects; do not trust them")
 
-    if ":" not in root and not (Path(root).expanduser() / "index.json").is_file():
+    if ":" not in root and not (Path(root) / "index.json").is_file():
         raise MissingDataError(f"data.root: no litdata set (index.json) in {root}; make one with litdata.optimize")
     try:
         return StreamingDataset(root, cache_dir=cache, serializers={"pickle": NoPickle()})
@@ -144,4 +145,4 @@ def _open(root: str, cache: str | None) -> Any:
 
 
 def _unusable(what: str, error: Exception) -> DataError:
-    return DataError(f"data.root: {what} ({type(error).__name__}: {' '.join(str(error).split())[:160]})")
+    return DataError(f"data.root: {what} ({type(error).__name__}: {one_line(error)})")
