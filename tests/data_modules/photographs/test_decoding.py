@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from data_modules.celeba import CROP
+from data_modules.photographs import decoding, pixel_budget
 from data_modules.photographs.decoding import CENTER_CROP, BadImage, decode
+from data_modules.photographs.pixel_budget import MAX_PIXELS, PixelBudget
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -113,3 +118,104 @@ def test_large_photographs_are_shrunk_while_decoding_to_nearly_the_same_pixels()
 def test_what_is_no_whole_image_is_refused(data, reason):
     with pytest.raises(BadImage, match=reason):
         decode(data, CENTER_CROP, 64)
+
+
+RAMP = np.linspace(0, 1, 64).reshape(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "format"),
+    [
+        *((np.float32(RAMP * white), "TIFF") for white in (1, 255, 65535)),
+        *(
+            (np.uint16(np.round(RAMP * (2**bits - 1))), format)
+            for bits in (8, 10, 12, 14, 16)
+            for format in ("PNG", "TIFF")
+        ),
+        *((np.int32(np.round(RAMP * (2**bits - 1))), "TIFF") for bits in (8, 12, 16, 31)),
+    ],
+)
+def test_whatever_their_depth_black_is_black_and_white_is_white(values, format):
+    image, _ = decode(encoded(Image.fromarray(values), format), CENTER_CROP, 8)
+    assert np.abs(image - 255 * RAMP).max() <= 1
+    assert (image.min(), image.max()) == (0, 255)
+
+
+def test_unsigned_32_bits_are_not_taken_for_negative_numbers():
+    values = np.round(RAMP * (2**32 - 1)).astype(np.uint32)
+    data = encoded(Image.fromarray(values.view(np.int32)), "TIFF")
+    entry = struct.pack("<HHIHH", 339, 3, 1, 2, 0)  # sample format: signed
+    assert data.count(entry) == 1
+    image, _ = decode(data.replace(entry, struct.pack("<HHIHH", 339, 3, 1, 1, 0)), CENTER_CROP, 8)
+    assert np.abs(image - 255 * RAMP).max() <= 1
+
+
+def png_of_16_bits(pixels: np.ndarray) -> bytes:
+    """``[H, W, 3]`` as a PNG of three 16-bit channels, which Pillow reads but cannot write."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_12_bits_of_colour_in_16_are_refused_and_not_taken_for_night():
+    colors = RAMP[:, :, None] * np.array([1, 0.5, 0.2])
+    image, _ = decode(png_of_16_bits(np.round(colors * 65535)), CENTER_CROP, 8)
+    assert np.abs(image - 255 * colors.transpose(2, 0, 1)).max() <= 1
+    with pytest.raises(BadImage, match=r"16-bit colour that is nearly black"):
+        decode(png_of_16_bits(np.round(colors * 4095)), CENTER_CROP, 8)
+
+
+@pytest.mark.parametrize("values", [RAMP * 2 - 1, RAMP * 10, RAMP * np.nan, RAMP * 1e6])
+def test_numbers_that_leave_open_which_is_white_are_refused(values):
+    with pytest.raises(BadImage, match=r"unclear which is white|not numbers"):
+        decode(encoded(Image.fromarray(np.float32(values)), "TIFF"), CENTER_CROP, 8)
+
+
+@pytest.mark.parametrize("format", ["JPEG2000", "AVIF"])
+def test_newer_formats_are_read_where_pillow_reads_them(format):
+    if format not in Image.SAVE or not features.check({"JPEG2000": "jpg_2000", "AVIF": "avif"}[format]):
+        pytest.skip(f"this Pillow has no {format}")
+    image, _ = decode(encoded(Image.new("RGB", (16, 16), (200, 40, 90)), format), CENTER_CROP, 8)
+    assert np.abs(image.reshape(3, -1).T.astype(int) - (200, 40, 90)).max() <= 4
+
+
+def test_no_more_pixels_are_decoded_at_once_than_the_budget_has(monkeypatch):
+    most, now = 0, 0
+    lock = threading.Lock()
+    square = decoding._square
+
+    def watched(stored, *rest):
+        nonlocal most, now
+        with lock:
+            now += stored.width * stored.height
+            most = max(most, now)
+        time.sleep(0.005)
+        result = square(stored, *rest)
+        with lock:
+            now -= stored.width * stored.height
+        return result
+
+    monkeypatch.setattr(decoding, "_square", watched)
+    budget = PixelBudget(limit=3 * 64 * 64)
+    data = [encoded(Image.fromarray(noise(64, 64))), encoded(Image.fromarray(noise(64, 128))), b"no image"]
+
+    def attempt(index: int) -> bool:
+        try:
+            decode(data[index % 3], CENTER_CROP, 64, budget)
+        except BadImage:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(30))) == 20
+    assert 0 < most <= 3 * 64 * 64
+    assert budget.used.value == 0
+
+
+def test_the_largest_image_fits_the_smallest_machine(monkeypatch):
+    monkeypatch.setattr(pixel_budget, "available_memory", lambda: 2**28)
+    assert PixelBudget().limit == MAX_PIXELS
