@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from data_modules.errors import DataError, MissingDataError
 from data_modules.images import ImageDataModule
 from data_modules.photographs.decoding import Crop
 from data_modules.photographs.generated_faces import Layout
-from data_modules.photographs.sources import ImageSource, open_source
+from data_modules.photographs.sources import ImageSource, is_image_name, open_source
 from data_modules.verification import Finding, check_count, check_md5
 
 NUM_IMAGES = 202_599
@@ -36,9 +35,10 @@ HOW_TO_GET = (
 class CelebADataModule(ImageDataModule):
     """CelebA's aligned images, the published 128x128 crop.
 
-    ``root`` holds ``img_align_celeba.zip`` or the folder ``img_align_celeba``, and may hold ``list_attr_celeba`` and
-    ``list_eval_partition`` as ``.txt`` or ``.csv``, beside them or in ``Anno`` and ``Eval``; or it is the archive or
-    folder itself. Training uses all images, as the published setting does. Arguments as in :class:`ImageDataModule`.
+    ``root`` holds ``img_align_celeba.zip`` or the folder ``img_align_celeba``, or the same with ``_png``, and may hold
+    ``list_attr_celeba`` and ``list_eval_partition`` as ``.txt`` or ``.csv``, beside them or in ``Anno`` and ``Eval``;
+    or it is the archive or folder itself. Training uses all images, as the published setting does. Arguments as in
+    :class:`ImageDataModule`.
 
     Raises:
         DataError: for a resolution above the crop's 128 pixels.
@@ -55,6 +55,10 @@ class CelebADataModule(ImageDataModule):
 
     def verify(self) -> list[Finding]:
         return verify_celeba(self.root)
+
+    def check_source(self, source: ImageSource) -> None:
+        if path := find_annotations(self.root, "list_attr_celeba"):
+            read_table(path, source.names)  # half a second now, or all of a training before it is refused
 
     def describe_source(self, source: ImageSource) -> str:
         return "official" if len(source) == NUM_IMAGES else source.kind
@@ -74,7 +78,7 @@ class CelebADataModule(ImageDataModule):
 
     @property
     def attributes(self) -> Tensor | None:
-        """``[num_images, 40]`` bool; ``None`` without an attribute file. Read at the first use, about two seconds."""
+        """``[num_images, 40]`` bool; ``None`` without an attribute file. Known after ``setup``."""
         return self._attribute_table[1] if self._attribute_table else None
 
     @cached_property
@@ -94,10 +98,11 @@ def find_images(root: Path) -> ImageSource:
     """CelebA's images in any of their layouts; raises :class:`DataError` with instructions if there are none."""
     if root.is_dir():
         for folder in (root, root / "Img"):
-            for candidate in (folder / "img_align_celeba", folder / "img_align_celeba.zip"):
-                if candidate.exists():
-                    return open_source(candidate)
-        if any(root.glob("*.jpg")):
+            for name in ("img_align_celeba", "img_align_celeba_png"):
+                for candidate in (folder / name, folder / f"{name}.zip"):
+                    if candidate.exists():
+                        return open_source(candidate)
+        if any(is_image_name(path.name) for path in root.iterdir()):
             return open_source(root)
     elif root.exists():
         return open_source(root)
@@ -107,7 +112,7 @@ def find_images(root: Path) -> ImageSource:
 def find_annotations(root: Path, stem: str) -> Path | None:
     """The file ``stem``.txt or .csv in ``root``, in ``Anno`` or ``Eval``, or beside ``root`` if that is the images."""
     bases = [root]
-    if not root.is_dir() or root.name == "img_align_celeba":
+    if not root.is_dir() or root.name.startswith("img_align_celeba"):
         bases += [root.parent, root.parent.parent]
     folders = [folder for base in bases for folder in (base, base / "Anno", base / "Eval")]
     candidates = [folder / f"{stem}{ending}" for folder in folders for ending in (".txt", ".csv")]
@@ -120,7 +125,8 @@ def read_table(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], np.nd
     Args:
         path: the file: an image's file name and small integers in each line; a CSV file has a header, a text file of
             attributes has their number and their names in its first two lines.
-        names: images to find in it, by the last part of each name.
+        names: images to find in it, by the last part of each name without its ending: ``000001.png`` is what the file
+            calls ``000001.jpg``.
 
     Returns:
         The columns' names (none for a text file without them), and ``[len(names), columns]`` int8.
@@ -128,34 +134,46 @@ def read_table(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], np.nd
     Raises:
         DataError: an image has no line, or a line is not as it should be.
     """
+    separator = "," if path.suffix == ".csv" else None
     columns: tuple[str, ...] = ()
-    found: dict[str, np.ndarray] = {}
-    for number, fields in enumerate(_lines(path), 1):
-        if not fields or (number == 1 and len(fields) == 1):  # the text file's count
+    numbers: list[int] = []  # of the lines
+    images: dict[str, int] = {}  # row of each
+    values: list[str] = []  # the rest of its line
+    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").splitlines(), 1):
+        name, *rest = line.split(separator, 1)
+        if not rest:  # an empty line, or the text file's count
             continue
-        if not columns and not found and not _is_integer(fields[-1]):
-            columns = tuple(fields[1:] if path.suffix == ".csv" else fields)
+        if not columns and not images and not _is_integer(line.split(separator)[-1].strip()):
+            columns = tuple(line.strip().split(separator)[1 if separator else 0 :])
             continue
-        try:
-            found[fields[0]] = np.array(fields[1:], np.int8)
-        except (ValueError, OverflowError) as error:
-            raise DataError(f"{path}, line {number}: not a file name and small integers; download it again") from error
-        width = len(columns) or 1
-        if len(fields) - 1 != width:
-            raise DataError(f"{path}, line {number}: {len(fields) - 1} values instead of {width}; download it again")
-    files = [name.rsplit("/", 1)[-1] for name in names]
-    missing = [name for name in files if name not in found]
+        images[_stem(name)] = len(values)
+        numbers.append(number)
+        values.append(rest[0])
+    width = len(columns) or 1
+    try:
+        table = np.loadtxt(values, np.int8, comments=None, delimiter=separator, ndmin=2) if values else None
+    except ValueError:
+        table = None
+    if table is None or table.shape != (len(values), width):
+        raise _first_bad_line(path, numbers, [rest.strip().split(separator) for rest in values], width)
+    missing = [name for name in names if _stem(name) not in images]
     if missing:
-        raise DataError(f"{path}: no line for {len(missing)} images ({', '.join(missing[:3])}); download it again")
-    return columns, np.stack([found[name] for name in files])
+        some = ", ".join(missing[:3])
+        raise DataError(f"{path}: no line for {len(missing)} images ({some}); download it again or take it away")
+    return columns, table[[images[_stem(name)] for name in names]]
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        if path.suffix == ".csv":
-            yield from csv.reader(file)
-        else:
-            yield from (line.split() for line in file)
+def _first_bad_line(path: Path, numbers: list[int], rows: list[list[str]], width: int) -> DataError:
+    for number, row in zip(numbers, rows, strict=True):
+        if not all(_is_integer(value.strip()) and -128 <= int(value) < 128 for value in row):
+            return DataError(f"{path}, line {number}: not a file name and small integers; download it again")
+        if len(row) != width:
+            return DataError(f"{path}, line {number}: {len(row)} values instead of {width}; download it again")
+    return DataError(f"{path}: not a table of file names and small integers; download it again")
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
 def _is_integer(text: str) -> bool:
@@ -171,7 +189,7 @@ def verify_celeba(root: Path) -> list[Finding]:
     source = find_images(root)
     findings = [check_count(len(source), NUM_IMAGES)]
     if source.path.is_file():
-        findings.append(check_md5(source.path, MD5["img_align_celeba.zip"]))
+        findings.append(check_md5(source.path, MD5.get(source.path.name)))
     for stem, use in (("list_attr_celeba", "attributes"), ("list_eval_partition", "the official split")):
         path = find_annotations(root, stem)
         findings.append(check_md5(path, MD5.get(path.name)) if path else Finding(stem, None, f"not there: no {use}"))

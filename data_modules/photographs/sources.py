@@ -1,6 +1,7 @@
 """The ways in which people have images: a folder, a zip archive, a Hugging Face parquet folder.
 
 A source lists its images in a fixed order and hands out their encoded bytes; it decodes nothing and extracts nothing.
+Files are images by the ending of their name, or, without an ending, by their first bytes; the others are counted.
 """
 
 from __future__ import annotations
@@ -9,15 +10,20 @@ import hashlib
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data_modules.errors import DataError, MissingDataError
-from data_modules.photographs.decoding import MAX_FILE_BYTES, BadImage
+from data_modules.errors import DataError, MissingDataError, one_line
+from data_modules.photographs.decoding import MAX_FILE_BYTES, BadImage, looks_like_an_image
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
+_ENDINGS = """
+    .jpg .jpeg .jpe .jfif .pjpeg .pjp .png .apng .webp .bmp .dib .tif .tiff .gif .ppm .pgm .pbm .pnm .avif
+    .jp2 .j2k .j2c .jpf .jpx .jpc
+"""
+EXTENSIONS = tuple(_ENDINGS.split())
 
 Reader = Callable[[int], bytes]  #: index -> the image's encoded bytes; raises BadImage if they cannot be had
 
@@ -30,11 +36,13 @@ class ImageSource:
         path: the folder or file.
         names: of the images, relative to ``path``, with ``/`` between folders.
         fingerprint: hash of the list of names and of what is cheaply known of the contents.
+        left_out: how many files are not read as images, by the ending of their names; hidden ones are not counted.
     """
 
     path: Path
     names: tuple[str, ...]
     fingerprint: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
     kind = ""  #: "folder", "zip" or "parquet"
 
     def __len__(self) -> int:
@@ -43,6 +51,15 @@ class ImageSource:
     def reader(self) -> Reader:
         """Open the source for reading: one reader per process, none shared."""
         raise NotImplementedError
+
+    def left_out_in_words(self) -> str:
+        """Which files are not read, and why; empty if all are."""
+        if not self.left_out:
+            return ""
+        by_count = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+        kinds = [f"{count:,} {ending or 'without an ending'}" for ending, count in by_count]
+        shown = ", ".join(kinds[:5] + (["..."] if len(kinds) > 5 else []))
+        return f"{sum(self.left_out.values()):,} files left out, of kinds that are not read ({shown})"
 
 
 class FolderSource(ImageSource):
@@ -76,15 +93,13 @@ class ZipSource(ImageSource):
         entries = _zip_entries(archive)
 
         def read(index: int) -> bytes:
-            entry = entries[index]
+            entry = entries[self.names[index]]
             if entry.file_size > MAX_FILE_BYTES:  # zipfile inflates no more than this size, whatever the data holds
                 raise BadImage(f"{entry.file_size >> 20} MiB file")
             try:
                 return archive.read(entry)
-            except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, EOFError) as error:
-                raise BadImage(f"damaged in the archive ({error})") from error
-            except Exception as error:  # zlib.error, lzma.LZMAError: the compressions' own types
-                raise BadImage(f"damaged in the archive ({error})") from error
+            except Exception as error:  # each compression has errors of its own
+                raise BadImage(f"damaged in the archive ({one_line(error)})") from error
 
         return read
 
@@ -140,13 +155,37 @@ def open_source(path: Path, key: str = "data.root") -> ImageSource:
         raise DataError(f"{key}: {path} is neither a folder nor a zip archive nor a parquet file")
     if not source:
         error = MissingDataError if path.is_dir() else DataError  # an empty archive is a broken one
-        raise error(f"{key}: there are no images in {path} (looked for {', '.join(EXTENSIONS)} and *.parquet)")
+        kinds = "JPEG, PNG, WebP, AVIF, JPEG 2000, TIFF, BMP, GIF, PNM and *.parquet"
+        raise error(f"{key}: there are no images in {path} (of the kinds that are read: {kinds})")
     return source
 
 
-def _is_image_name(name: str) -> bool:
-    parts = PurePosixPath(name).parts  # hidden files and macOS's resource forks look like images and are not
-    return name.lower().endswith(EXTENSIONS) and not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+class _Sieve:
+    """Tells images from other files by their names, and counts what it leaves out.
+
+    Args:
+        first_bytes: of a file, by its name; asked only for names without an ending.
+    """
+
+    def __init__(self, first_bytes: Callable[[str], bytes]) -> None:
+        self.first_bytes = first_bytes
+        self.left_out: Counter[str] = Counter()
+
+    def takes(self, name: str) -> bool:
+        path = PurePosixPath(name)
+        # Hidden files and macOS's resource forks look like images and are not.
+        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+            return False
+        ending = "" if path.suffix[1:].isdigit() else path.suffix.lower()  # a number there is part of the name
+        if ending in EXTENSIONS or (not ending and looks_like_an_image(self.first_bytes(name))):
+            return True
+        self.left_out[ending] += 1
+        return False
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name has the ending of an image."""
+    return name.lower().endswith(EXTENSIONS)
 
 
 def _digest(lines: list[str]) -> str:
@@ -154,7 +193,7 @@ def _digest(lines: list[str]) -> str:
 
 
 def _open_folder(path: Path) -> FolderSource | None:
-    names, seen = [], set()
+    names, seen, sieve = [], set(), _Sieve(lambda name: _first_bytes(path / name))
     for folder, subfolders, files in os.walk(path, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:  # a link back up would never end
@@ -163,41 +202,60 @@ def _open_folder(path: Path) -> FolderSource | None:
         seen.add((status.st_dev, status.st_ino))
         prefix = os.path.relpath(folder, path)
         relative = [os.path.normpath(os.path.join(prefix, name)).replace(os.sep, "/") for name in files]
-        names += [name for name in relative if _is_image_name(name)]
+        names += [name for name in relative if sieve.takes(name)]
     if not names:
         return None
     names.sort()
     # A size for about a thousand files: notices that all were written anew, and stays quick on network file systems.
     step = max(1, len(names) // 1000)
     sizes = [_file_size(path / name) for name in names[::step]]
-    return FolderSource(path, tuple(names), _digest([*names, *sizes]))
+    return FolderSource(path, tuple(names), _digest([*names, *sizes]), sieve.left_out)
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            return b""
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""
 
 
 def _file_size(path: Path) -> str:
     return str(path.stat().st_size) if path.exists() else "missing"
 
 
-def _zip_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    entries = [entry for entry in archive.infolist() if not entry.is_dir() and _is_image_name(entry.filename)]
-    return sorted(entries, key=lambda entry: entry.filename)
+def _zip_entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Everything in it by name; Windows' own tools write ``\\`` between folders."""
+    return {entry.filename.replace("\\", "/"): entry for entry in archive.infolist()}
 
 
 def _open_zip(path: Path) -> ZipSource | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            everything, entries = archive.infolist(), _zip_entries(archive)
+            entries = _zip_entries(archive)
+            for name, entry in entries.items():  # nothing is ever extracted, but such an archive was made to harm
+                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                    raise DataError(f"{path}: entry {entry.filename!r} points outside the archive; do not trust it")
+                if entry.flag_bits & 0x1:
+                    raise DataError(f"{path}: encrypted; unpack it and set data.root to the folder")
+            sieve = _Sieve(lambda name: _first_bytes_of_entry(archive, entries[name]))
+            names = [name for name in sorted(entries) if not name.endswith("/") and sieve.takes(name)]
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged zip archive ({error}); download or pack it again") from error
-    for entry in everything:  # nothing is ever extracted, but such an archive was made to harm somebody
-        name = PurePosixPath(entry.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts:
-            raise DataError(f"{path}: entry {entry.filename!r} points outside the archive; do not trust it")
-        if entry.flag_bits & 0x1:
-            raise DataError(f"{path}: encrypted; unpack it and set data.root to the folder")
-    if not entries:
+        raise DataError(f"{path}: damaged zip archive ({one_line(error)}); download or pack it again") from error
+    if not names:
         return None
-    contents = [f"{entry.filename} {entry.file_size} {entry.CRC}" for entry in entries]
-    return ZipSource(path, tuple(entry.filename for entry in entries), _digest(contents))
+    contents = [f"{name} {entries[name].file_size} {entries[name].CRC}" for name in names]
+    return ZipSource(path, tuple(names), _digest(contents), sieve.left_out)
+
+
+def _first_bytes_of_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(entry) as file:
+            return file.read(16)
+    except Exception:  # each compression has errors of its own
+        return b""
 
 
 def _pyarrow_parquet() -> Any:

@@ -73,7 +73,29 @@ def as_the_archive_itself(official: Path, root: Path) -> Path:
     return as_zip(official, root) / "img_align_celeba.zip"
 
 
-LAYOUTS = [as_folder, as_zip, as_published_tree, as_nested_with_csv, as_the_images_folder_itself, as_the_archive_itself]
+def as_upper_case(official: Path, root: Path) -> Path:
+    as_folder(official, root)
+    for path in (root / "img_align_celeba").iterdir():
+        path.rename(path.with_suffix(".JPG"))
+    return root
+
+
+def as_a_zip_packed_by_windows(official: Path, root: Path) -> Path:
+    path = as_zip(official, root) / "img_align_celeba.zip"
+    path.write_bytes(path.read_bytes().replace(b"img_align_celeba/0", b"img_align_celeba\\0"))
+    return root
+
+
+LAYOUTS = [
+    as_upper_case,
+    as_a_zip_packed_by_windows,
+    as_folder,
+    as_zip,
+    as_published_tree,
+    as_nested_with_csv,
+    as_the_images_folder_itself,
+    as_the_archive_itself,
+]
 
 
 def ready(root: Path, cache: Path, **options) -> CelebADataModule:
@@ -95,6 +117,29 @@ def test_every_layout_gives_the_same_images_attributes_and_split(official, refer
     assert module.attribute_names == CELEBA_ATTRIBUTES
     assert module.attributes.equal(reference.attributes)
     assert module.split.equal(reference.split)
+
+
+@pytest.mark.parametrize("place", ["beside", "itself", "flat", "zip"])
+def test_celeba_as_png_is_found_and_keeps_its_attributes(official, reference, tmp_path, place):
+    root = as_folder(official, tmp_path / "root")
+    (root / "img_align_celeba_png").mkdir()
+    for path in (root / "img_align_celeba").iterdir():
+        Image.open(path).save(root / "img_align_celeba_png" / f"{path.stem}.png")
+    shutil.rmtree(root / "img_align_celeba")
+    if place == "flat":
+        for path in (root / "img_align_celeba_png").iterdir():
+            path.rename(root / path.name)
+        (root / "img_align_celeba_png").rmdir()
+    if place == "zip":
+        with zipfile.ZipFile(root / "img_align_celeba_png.zip", "w") as archive:
+            for path in (root / "img_align_celeba_png").iterdir():
+                archive.write(path, f"img_align_celeba_png/{path.name}")
+        shutil.rmtree(root / "img_align_celeba_png")
+    module = ready(root / "img_align_celeba_png" if place == "itself" else root, tmp_path / "cache")
+    assert module.num_images == COUNT
+    assert module.attributes.equal(reference.attributes)
+    assert module.split.equal(reference.split)
+    assert module.fingerprint == reference.fingerprint  # the same pixels
 
 
 def test_attributes_and_split_are_those_of_the_files(official, reference):
@@ -152,8 +197,11 @@ def test_a_broken_attribute_file_is_named_with_its_line(official, tmp_path, line
     root = as_folder(official, tmp_path / "root")
     lines = (root / "list_attr_celeba.txt").read_text().splitlines()
     (root / "list_attr_celeba.txt").write_text("\n".join([*lines[:2], line, *lines[3:]]))
-    with pytest.raises(DataError, match=rf"list_attr_celeba.txt.*{message}"):
-        _ = ready(root, tmp_path / "cache").attributes
+    module = CelebADataModule(64, 4, root=root, cache=tmp_path / "cache")
+    for start in (module.preview, module.setup):
+        with pytest.raises(DataError, match=rf"list_attr_celeba.txt.*{message}"):
+            start()
+    assert not (tmp_path / "cache").exists()  # noticed before anything was prepared
 
 
 def test_missing_data_says_what_to_download_and_where_to_put_it(tmp_path):

@@ -74,6 +74,64 @@ def test_a_pipe_named_like_an_image_does_not_stop_the_reading(tmp_path):
         open_source(tmp_path).reader()(0)
 
 
+def jpeg(shade: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (shade, shade, shade)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+ODD_IMAGES = {
+    "0001": png(1),
+    "0002.20210304": jpeg(2),
+    "a.jfif": jpeg(3),
+    "b.JPE": jpeg(4),
+    "c.avif": b"AV",
+    "d.jp2": b"JP",
+    "e.pgm": b"P5",
+}
+ODD_FILES = {"LICENSE": b"Permission is hereby granted", "empty": b"", "a.heic": b"x", "b.HEIC": b"x", "list.txt": b"x"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_whatever_pillow_reads_is_an_image_and_what_is_left_out_is_said(tmp_path, kind):
+    path = tmp_path / "photos"
+    if kind == "folder":
+        path.mkdir()
+        for name, data in {**ODD_IMAGES, **ODD_FILES}.items():
+            (path / name).write_bytes(data)
+        os.mkfifo(path / "pipe")  # never opened
+    else:
+        path = write_zip(tmp_path / "photos.zip", {**ODD_IMAGES, **ODD_FILES, "pipe": b""})
+    source = open_source(path)
+    assert source.names == tuple(ODD_IMAGES)
+    assert source.left_out_in_words() == (
+        "6 files left out, of kinds that are not read (3 without an ending, 2 .heic, 1 .txt)"
+    )
+    assert source.reader()(1) == ODD_IMAGES["0002.20210304"]
+
+
+def test_many_kinds_of_files_left_out_are_still_one_line(tmp_path):
+    write_folder(tmp_path)
+    for i in range(30):
+        (tmp_path / f"{i}.x{i}").touch()
+    assert open_source(tmp_path).left_out_in_words().endswith("(1 .json, 1 .txt, 1 .x0, 1 .x1, 1 .x10, ...)")
+
+
+def test_an_archive_packed_by_windows_has_the_same_names_as_any(tmp_path):
+    # zipfile itself would write "/"
+    path = write_zip(
+        tmp_path / "photos.zip", {f"photos/{name}": data for name, data in IMAGES.items()} | {"photos/": b""}
+    )
+    windows = path.read_bytes()
+    for name in [*(f"photos/{name}" for name in IMAGES), "photos/"]:
+        windows = windows.replace(name.encode(), name.replace("/", "\\").encode())
+    (tmp_path / "windows.zip").write_bytes(windows)
+    sources = open_source(path), open_source(tmp_path / "windows.zip")
+    assert sources[0].names == sources[1].names == ("photos/a/1.png", "photos/b/10.JPG", "photos/b/2.png")
+    assert sources[0].fingerprint == sources[1].fingerprint
+    assert [sources[1].reader()(i) for i in range(3)] == [IMAGES[name] for name in ("a/1.png", "b/10.JPG", "b/2.png")]
+
+
 def test_an_archive_as_stylegan_tools_write_it_is_read(tmp_path):
     labels = {"labels": [["00000/img00000000.png", 3], ["00000/img00000001.png", 1]]}
     entries = {name: png(i) for i, (name, _) in enumerate(labels["labels"])}
