@@ -18,6 +18,7 @@ from data_modules.photographs.prepare import prepare
 from data_modules.photographs.prepared import PreparedImages
 from data_modules.photographs.sources import ImageSource, open_source
 from data_modules.prefetch import PrefetchedStream
+from data_modules.residency import fits_on_accelerator
 from data_modules.verification import Finding
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,6 @@ class ImageDataModule(DeviceDataModule):
         source: ``"files"``: what lies in ``root``; ``"official"``: that, if it is the whole published set;
             ``"generated"``: drawn faces instead, for trying things out; ``"auto"``: what lies in ``root``, drawn faces
             if nothing does. What it became is logged and kept in the attribute.
-        device_share: share of the accelerator's memory that the array may take.
 
     Raises:
         DataError: an impossible setting, or a resolution above what the set has.
@@ -69,7 +69,6 @@ class ImageDataModule(DeviceDataModule):
         cache: str | Path | None = None,
         max_bad: float = 0.001,
         source: str = "files",
-        device_share: float = 0.25,
     ) -> None:
         super().__init__(resolution, batch_size, seed, mirror)
         if self.largest_resolution is not None and resolution > self.largest_resolution:
@@ -80,7 +79,7 @@ class ImageDataModule(DeviceDataModule):
         if not 0 <= max_bad <= 1:
             raise DataError(f"data.max_bad={max_bad}: must be a share between 0 and 1")
         self.root, self.cache = Path(root or self.default_root).expanduser(), Path(cache or DEFAULT_CACHE).expanduser()
-        self.max_bad, self.device_share, self.wanted_source = max_bad, device_share, self.require_source(source)
+        self.max_bad, self.wanted_source = max_bad, self.require_source(source)
         self.prepared: PreparedImages | None = None  #: known after ``setup``
         self._memory_map: np.ndarray = np.empty((0,), np.uint8)
         self._rows: np.ndarray | None = None  # of the array, by image index; None: all of them
@@ -89,6 +88,9 @@ class ImageDataModule(DeviceDataModule):
     def find_source(self) -> ImageSource:
         """Find the images under ``root``; raises :class:`DataError` that says what to get and where to put it."""
         raise NotImplementedError
+
+    def check_source(self, source: ImageSource) -> None:
+        """Raise :class:`DataError` if what belongs to the images does not fit them, before anything is prepared."""
 
     def describe_source(self, source: ImageSource) -> str:
         """What to call photographs in logs, configs and reports (``self.source``)."""
@@ -113,7 +115,10 @@ class ImageDataModule(DeviceDataModule):
                 rank_zero_info(f"data: {self.name} is {GENERATED_IMAGES:,} drawn faces, not photographs ({why})")
                 self.root = cached_generated_faces(self.cache, GENERATED_IMAGES, self.resolution, 0, self.layout)
             source = found or self.find_source()
+            self.check_source(source)
             self.source = self._name_of(source)
+            if left_out := source.left_out_in_words():
+                rank_zero_info(f"data: {source.path}: {len(source):,} images; {left_out}")
             self.prepared = prepare(source, self.cache, self.name, self.resolution, self.crop, self.max_bad)
             self.fingerprint = self.prepared.fingerprint
             rows = self.prepared.rows()
@@ -123,16 +128,20 @@ class ImageDataModule(DeviceDataModule):
             self._rows = rows if len(rows) < len(source) else None
             self._memory_map = self.prepared.array()
             self._log_summary()
-        if self._on_device is None and self._fits_on_device():
+        if self._on_device is None and fits_on_accelerator(self.num_images * self._image_bytes, self.device):
             self._on_device = self._load_to_device()
 
     def preview(self) -> tuple[str, int]:
         source = self._look_in_root()
-        return ("generated", GENERATED_IMAGES) if source is None else (self._name_of(source), len(source))
+        if source is None:
+            return "generated", GENERATED_IMAGES
+        self.check_source(source)
+        return self._name_of(source), len(source)
 
     def verify(self) -> list[Finding]:
         source = self.find_source()
-        return [Finding(str(source.path), None, f"{len(source):,} images; there is no published set to compare with")]
+        details = [f"{len(source):,} images; there is no published set to compare with", source.left_out_in_words()]
+        return [Finding(str(source.path), None, detail) for detail in details if detail]
 
     def _look_in_root(self) -> ImageSource | None:
         """What lies in ``root``; ``None`` if faces are to be drawn instead."""
@@ -177,15 +186,12 @@ class ImageDataModule(DeviceDataModule):
         if enlarged:
             log.warning("%d images are smaller than data.resolution=%d and were enlarged", enlarged, self.resolution)
 
-    def _fits_on_device(self) -> bool:
-        if self.device.type != "cuda":  # on the CPU the memory map is as good as a copy, and shared by all processes
-            return False
-        free, total = torch.cuda.mem_get_info(self.device)
-        size = self.num_images * int(np.prod(self._memory_map.shape[1:]))
-        return size <= min(self.device_share * total, free)
+    @property
+    def _image_bytes(self) -> int:
+        return int(np.prod(self._memory_map.shape[1:]))
 
     def _load_to_device(self) -> Tensor:
-        slice_size = 1 + 2**26 // int(np.prod(self._memory_map.shape[1:]))
+        slice_size = 1 + 2**26 // self._image_bytes
         shape = (self.num_images, *self._memory_map.shape[1:])
         array = torch.empty(shape, dtype=torch.uint8, device=self.device)
         for start in range(0, self.num_images, slice_size):  # in slices: host memory stays flat

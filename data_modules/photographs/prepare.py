@@ -3,6 +3,7 @@
 The array is cut into chunks of a fixed number of images. A worker takes the next chunk, writes its images to their
 places in ``images.npy`` and then the chunk's record; ``index.json`` is written last and says that all is there. Whoever
 finds records but no index continues. Writing is a function of the source alone, so doing a chunk twice is harmless.
+A finished array is checked before it is used (:mod:`checksums`), and its damaged chunks are made again in the same way.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_modules.errors import DataError
+from data_modules.checksums import is_due, note_as_sound
+from data_modules.errors import DataError, one_line
 from data_modules.locking import exclusive
+from data_modules.machine import available_cores
 from data_modules.photographs.decoding import CENTER_CROP, FILTER, BadImage, Crop, decode
-from data_modules.photographs.prepared import PreparedImages, checksum, load_prepared
+from data_modules.photographs.pixel_budget import PixelBudget
+from data_modules.photographs.prepared import PreparedImages, checksum, damaged_chunks, load_prepared, read_index
 from data_modules.photographs.sources import ImageSource
 
 log = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ def prepare(
     processes: int | None = None,
     progress: bool = True,
 ) -> PreparedImages:
-    """Prepare the images, or continue, or wait for the process that does, or find it done.
+    """Prepare the images, or continue, or wait for the process that does, or find it done and sound.
 
     Args:
         source: the images.
@@ -60,8 +64,10 @@ def prepare(
         progress: show a bar.
 
     Raises:
-        DataError: too many unreadable images, too little disk space, or a folder that cannot be written.
+        DataError: too many unreadable images, too little disk space, a folder that cannot be written, or an array that
+            is damaged and cannot be repaired.
     """
+    processes = processes or available_cores()
     settings = {
         "version": FORMAT_VERSION,
         "name": name,
@@ -72,11 +78,13 @@ def prepare(
         "source_kind": source.kind,
         "source_fingerprint": source.fingerprint,
     }
+    if name == "images":  # the published sets have 8 bits, whatever the rule
+        settings["deep_pixels"] = "white by the brightest"
     key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
     folder = cache / f"{name}-{resolution}-{key}"
     try:
         job = _Job(source, folder, resolution, crop)
-        _prepare_once(job, settings, max_bad, processes or available_cores(), progress)
+        _prepare_once(job, settings, max_bad, processes, progress)
     except (OSError, DataError) as error:
         if (folder / "index.json").exists():
             pass  # without file locks, another process was quicker and cleared up
@@ -85,6 +93,8 @@ def prepare(
         else:
             reason = error.strerror or error
             raise DataError(f"data.cache: cannot prepare images in {folder} ({reason})") from error
+    if is_due(folder / "images.npy") and (damaged := damaged_chunks(folder, progress)):
+        _repair(job, damaged, settings, max_bad, processes, progress)
     prepared = load_prepared(folder)
     if len(prepared.bad) > max_bad * len(source):
         raise _too_many_bad(source, prepared.bad, max_bad)
@@ -103,9 +113,24 @@ def _prepare_once(job: _Job, settings: dict[str, Any], max_bad: float, processes
             job.finish(settings)
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use, as batch systems and containers restrict them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _repair(
+    job: _Job, damaged: list[int], settings: dict[str, Any], max_bad: float, processes: int, progress: bool
+) -> None:
+    path, count = job.folder / "images.npy", len(damaged)
+    parts = ", ".join(f"images {chunk * CHUNK} to {(chunk + 1) * CHUNK - 1}" for chunk in damaged[:3])
+    what = f"{path} is not what was written in {count} places, a failing disk? ({parts}{', ...' if count > 3 else ''})"
+    log.warning("%s; making them again from %s", what, job.source.path)
+    try:
+        with exclusive(job.folder / "lock", f"repairing {job.folder}") as lock:
+            if damaged_chunks(job.folder):  # still: nobody else was quicker
+                before = job.reopen()
+                job.make_array()
+                job.run(lock, max_bad, processes, f"repairing {settings['name']}", progress)
+                if job.finish(settings) != before:
+                    log.warning("%s: its images have changed since they were prepared", job.source.path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"data.cache: {what} and cannot be repaired ({reason}); remove {job.folder}") from error
 
 
 def _too_many_bad(source: ImageSource, bad: dict[str, str], max_bad: float) -> DataError:
@@ -157,7 +182,8 @@ class _Job:
         inherited = lock if fork else None  # workers let the lock go, or it would outlive a killed parent
         processes = max(1, min(processes, self.num_chunks))
         counts, messages = context.Array("q", processes, lock=False), context.SimpleQueue()
-        shared = (context.Value("q", 0), counts, messages)
+        budget = PixelBudget(context.Condition(), context.Value("q", 0, lock=False))
+        shared = (context.Value("q", 0), counts, messages, budget)
         workers = [
             context.Process(target=_work, args=(self, inherited, i, *shared, os.getpid()), daemon=True)
             for i in range(processes)
@@ -192,7 +218,7 @@ class _Job:
                     worker.terminate()
                     worker.join()
 
-    def work(self, next_chunk: Any, counts: Any, worker: int, messages: Any, parent: int) -> None:
+    def work(self, next_chunk: Any, counts: Any, worker: int, messages: Any, budget: PixelBudget, parent: int) -> None:
         read = self.source.reader()
         array = np.load(self.folder / "images.npy", mmap_mode="r", allow_pickle=False)
         with (self.folder / "images.npy").open("r+b", buffering=0) as file:
@@ -213,7 +239,7 @@ class _Job:
                     if os.getppid() != parent:  # the parent was killed: leave at once, another process may take over
                         os._exit(1)
                     try:
-                        pixels, size = decode(read(index), self.crop, self.resolution)
+                        pixels, size = decode(read(index), self.crop, self.resolution, budget)
                     except BadImage as error:
                         pixels, size = np.zeros(array.shape[1:], np.uint8), (0, 0)
                         bad[index] = str(error)[:200]  # short messages go through a pipe in one piece
@@ -224,6 +250,22 @@ class _Job:
                     sizes.append(size)
                     counts[worker] += 1
                 self.write_json(f"chunks/{chunk:06d}.json", {"checksum": crc, "sizes": sizes, "bad": bad})
+
+    def reopen(self) -> str:
+        """Write the chunks' records again, so that those which do not match are made again; the old fingerprint.
+
+        The index stays for processes that start meanwhile. After a kill the array is found damaged again.
+        """
+        index = read_index(self.folder)
+        (self.folder / "chunks").mkdir(exist_ok=True)
+        bad = {row: index["bad"][name] for row, name in enumerate(index["names"]) if name in index["bad"]}
+        for chunk, crc in enumerate(index["checksums"]):
+            first, last = chunk * CHUNK, (chunk + 1) * CHUNK
+            own = {row: reason for row, reason in bad.items() if first <= row < last}
+            self.write_json(
+                f"chunks/{chunk:06d}.json", {"checksum": crc, "sizes": index["sizes"][first:last], "bad": own}
+            )
+        return str(index["fingerprint"])
 
     def read_record(self, chunk: int) -> dict[str, Any] | None:
         try:
@@ -240,7 +282,8 @@ class _Job:
                 os.fsync(file.fileno())
         temporary.replace(self.folder / name)
 
-    def finish(self, settings: dict[str, Any]) -> None:
+    def finish(self, settings: dict[str, Any]) -> str:
+        """Write the index; the fingerprint of the pixels."""
         records = [json.loads((self.folder / f"chunks/{i:06d}.json").read_text()) for i in range(self.num_chunks)]
         bad = {self.source.names[int(i)]: reason for record in records for i, reason in record["bad"].items()}
         checksums = [record["checksum"] for record in records]
@@ -250,6 +293,7 @@ class _Job:
             log.warning("skipped %d of %d images: see %s", len(bad), len(self.source), self.folder / "bad_images.txt")
         with (self.folder / "images.npy").open("r+b") as file:
             os.fsync(file.fileno())  # the index must never be on the disk before the pixels
+        note_as_sound(self.folder / "images.npy")
         fingerprint = hashlib.blake2b(repr((self.resolution, checksums)).encode(), digest_size=8).hexdigest()
         self.write_json(
             "index.json",
@@ -265,16 +309,24 @@ class _Job:
             sync=True,
         )
         shutil.rmtree(self.folder / "chunks", ignore_errors=True)
+        return fingerprint
 
 
 def _work(
-    job: _Job, inherited: int | None, worker: int, next_chunk: Any, counts: Any, messages: Any, parent: int
+    job: _Job,
+    inherited: int | None,
+    worker: int,
+    next_chunk: Any,
+    counts: Any,
+    messages: Any,
+    budget: PixelBudget,
+    parent: int,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a training's own handler came along with the fork
     if inherited is not None:
         os.close(inherited)
     try:
-        job.work(next_chunk, counts, worker, messages, parent)
+        job.work(next_chunk, counts, worker, messages, budget, parent)
     except Exception as error:
-        messages.put((-1, f"{type(error).__name__}: {error}"[:500]))
+        messages.put((-1, f"{type(error).__name__}: {one_line(error)}"))

@@ -6,8 +6,12 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from data_modules.checksums import damaged_pieces
+from data_modules.errors import DataError, one_line
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,53 @@ class PreparedImages:
 
 
 def load_prepared(folder: Path) -> PreparedImages:
-    """Read the index of a finished preparation."""
-    index = json.loads((folder / "index.json").read_text())
+    """Read the index of a finished preparation; raises :class:`DataError` if it is damaged."""
+    index = read_index(folder)
     sizes = np.array(index["sizes"], np.int32).reshape(-1, 2)
     return PreparedImages(folder, index["names"], sizes, index["bad"], index["fingerprint"])
 
 
-def damaged_chunks(folder: Path) -> list[int]:
-    """Chunks of a finished preparation whose pixels are not what was written (a failing disk); reads everything."""
-    index = json.loads((folder / "index.json").read_text())
-    array, chunk = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False), index["chunk"]
-    return [i for i, crc in enumerate(index["checksums"]) if checksum(array[i * chunk : (i + 1) * chunk]) != crc]
+def read_index(folder: Path) -> dict[str, Any]:
+    """What ``index.json`` says, checked as far as it is used; raises :class:`DataError` if it is damaged."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        rows, chunks = len(index["names"]), -(-len(index["names"]) // index["chunk"])
+        if not (len(index["sizes"]) == rows and len(index["checksums"]) == chunks and index["resolution"] > 0):
+            raise ValueError("its parts do not fit each other")
+        return {"fingerprint": str(index["fingerprint"]), "bad": dict(index["bad"]), **index}
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise DataError(
+            f"data.cache: {folder / 'index.json'} is damaged ({one_line(error)}); remove {folder}, it is made again"
+        ) from error
+
+
+def damaged_chunks(folder: Path, progress: bool = False) -> list[int]:
+    """Chunks of a finished preparation whose pixels are not what was written; reads everything.
+
+    If it finds none, that is noted for :func:`data_modules.checksums.is_due`.
+    """
+    index = read_index(folder)
+    image_bytes = 3 * index["resolution"] ** 2
+    size = len(index["names"]) * image_bytes
+    path = folder / "images.npy"
+    try:
+        offset = path.stat().st_size - size
+        if offset != _header_bytes(path, (len(index["names"]), 3, index["resolution"], index["resolution"])):
+            return list(range(len(index["checksums"])))
+        return damaged_pieces(path, offset, index["chunk"] * image_bytes, index["checksums"], progress)
+    except OSError:
+        return list(range(len(index["checksums"])))
+
+
+def _header_bytes(path: Path, shape: tuple[int, ...]) -> int:
+    """Length of the array's header; -1 if it is not that of uint8 images of this shape."""
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            found, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+            return file.tell() if (found, fortran_order, dtype) == (shape, False, np.uint8) else -1
+    except (ValueError, EOFError):
+        return -1
 
 
 def checksum(images: np.ndarray) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import zipfile
 from itertools import islice
@@ -16,6 +17,8 @@ from data_modules.images import ImageFolderDataModule
 from data_modules.photographs import prepare as preparation
 from data_modules.photographs.generated_faces import NOTE, write_generated_faces
 from data_modules.prefetch import PrefetchedStream
+from data_modules.registry import DATA_MODULES, SYNTHETIC, build_data
+from data_modules.residency import fits_on_accelerator
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,25 @@ def test_the_same_images_in_a_zip_have_the_same_fingerprint_and_batches(photos, 
     assert archived.training_batch(600).equal(folder.training_batch(600))
 
 
+def test_what_is_left_out_is_said_at_the_start_and_by_verification(photos, tmp_path, caplog):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    (folder / "holiday.heic").write_bytes(b"x")
+    with caplog.at_level("INFO"):
+        module = ready(folder, tmp_path)
+    said = "1 files left out, of kinds that are not read (1 .heic)"
+    assert f"data: {folder}: 20 images; {said}" in caplog.text
+    assert module.verify()[1].detail == said
+
+
+@pytest.mark.parametrize("name", DATA_MODULES)
+def test_a_tilde_means_home_in_every_path(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    module = build_data(name, 16, 4, root="~/photos", cache="~/cache")
+    assert str(module.root) == str(tmp_path / "photos")
+    if name not in SYNTHETIC:
+        assert str(module.cache) == str(tmp_path / "cache")
+
+
 def test_other_images_have_another_fingerprint(photos, tmp_path):
     write_generated_faces(tmp_path / "others", 20, size=32, seed=1)
     assert ready(photos, tmp_path).fingerprint != ready(tmp_path / "others", tmp_path).fingerprint
@@ -72,12 +94,12 @@ def test_batches_are_the_same_from_the_memory_map_and_from_the_device(photos, tm
 
 def test_an_array_goes_to_the_accelerator_only_within_its_share(photos, tmp_path, monkeypatch):
     module = ready(photos, tmp_path)
-    assert not module._fits_on_device()
-    module.device = torch.device("cuda")
-    size = 20 * 3 * 16 * 16
+    size = module.num_images * module._image_bytes
+    assert size == 20 * 3 * 16 * 16
+    assert not fits_on_accelerator(size, torch.device("cpu"))
     for free, total, fits in [(8 * size, 8 * size, True), (size // 2, 8 * size, False), (3 * size, 3 * size, False)]:
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, memory=(free, total): memory)
-        assert module._fits_on_device() is fits
+        assert fits_on_accelerator(size, torch.device("cuda")) is fits
 
 
 def test_batches_made_ahead_are_the_plain_ones_and_go_on_from_the_clock(photos, tmp_path):

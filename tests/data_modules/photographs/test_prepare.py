@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_modules import checksums
 from data_modules.errors import DataError
+from data_modules.photographs import decoding
 from data_modules.photographs import prepare as preparation
 from data_modules.photographs.decoding import CENTER_CROP, decode
+from data_modules.photographs.pixel_budget import PixelBudget
 from data_modules.photographs.prepare import prepare
 from data_modules.photographs.prepared import PreparedImages, damaged_chunks
 from data_modules.photographs.sources import open_source
@@ -81,7 +85,12 @@ def test_the_array_holds_what_decoding_gives_and_nothing_is_written_elsewhere(ph
         assert tuple(prepared.sizes[row]) == size
     after = {path for path in tmp_path.rglob("*") if tmp_path / "cache" not in (path, *path.parents)}
     assert after == set(before)
-    assert sorted(path.name for path in prepared.folder.iterdir()) == ["images.npy", "index.json", "lock"]
+    assert sorted(path.name for path in prepared.folder.iterdir()) == [
+        "images.npy",
+        "images.npy.sound",
+        "index.json",
+        "lock",
+    ]
 
 
 def test_the_second_time_nothing_is_decoded(photos, tmp_path, decoded):
@@ -200,6 +209,147 @@ def test_a_flipped_bit_is_found(photos, tmp_path):
     assert damaged_chunks(prepared.folder) == []
     np.load(prepared.folder / "images.npy", mmap_mode="r+")[CHUNK, 0, 0, 0] ^= 1
     assert damaged_chunks(prepared.folder) == [1]
+
+
+def test_damaged_chunks_are_made_again_from_the_source(photos, tmp_path, decoded, caplog):
+    (photos / "17.png").write_text("a text")
+    whole = run(photos, tmp_path / "whole", max_bad=0.05)
+    prepared = run(photos, tmp_path / "cache", max_bad=0.05)
+    path = prepared.folder / "images.npy"
+    decoded(0)
+    for damage, made_again in [
+        (lambda: _flip_bit(path, path.stat().st_size - 1), 4),  # the last chunk is a short one
+        (lambda: _flip_bit(path, 40), 0),  # in the header
+        (lambda: os.truncate(path, path.stat().st_size - 5000), 12),
+        (path.unlink, 60),
+    ]:
+        damage()
+        again = run(photos, tmp_path / "cache", max_bad=0.05)
+        assert decoded(0) == made_again
+        assert (again.array() == whole.array()).all()
+        assert (again.fingerprint, again.bad) == (whole.fingerprint, whole.bad)
+        assert (again.sizes == whole.sizes).all()
+    assert "images.npy is not what was written in 1 places, a failing disk? (images 56 to 63)" in caplog.text
+
+
+def _flip_bit(path: Path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def test_two_processes_at_once_repair_one_array(photos, tmp_path, decoded):
+    prepared = run(photos, tmp_path / "cache")
+    good = (prepared.folder / "images.npy").read_bytes()
+    for position in (200, 30_000):
+        _flip_bit(prepared.folder / "images.npy", position)
+    decoded(0.005)
+    processes = [start(photos, tmp_path / "cache") for _ in range(2)]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert decoded(0) == 2 * CHUNK
+    assert (prepared.folder / "images.npy").read_bytes() == good
+
+
+def test_a_killed_repair_is_taken_up_again(photos, tmp_path, decoded):
+    prepared = run(photos, tmp_path / "cache")
+    path = prepared.folder / "images.npy"
+    good = path.read_bytes()
+    path.write_bytes(good[:128] + bytes(len(good) - 128))
+    decoded(0.02)
+    process = start(photos, tmp_path / "cache")
+    wait_for(lambda: decoded(0.02) > 0)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert path.read_bytes() != good
+    decoded(0)
+    assert run(photos, tmp_path / "cache").fingerprint == prepared.fingerprint
+    assert path.read_bytes() == good
+
+
+def test_processes_wait_for_each_other_where_their_images_would_not_fit_together(photos, tmp_path, monkeypatch):
+    now, most = FORK.Value("q", 0), FORK.Value("q", 0)
+    square = decoding._square
+
+    def watched(stored, *rest):
+        pixels = stored.width * stored.height
+        with now.get_lock():
+            now.value += pixels
+            most.value = max(most.value, now.value)
+        time.sleep(0.003)
+        with now.get_lock():
+            now.value -= pixels
+        return square(stored, *rest)
+
+    monkeypatch.setattr(decoding, "_square", watched)
+    monkeypatch.setattr(preparation, "PixelBudget", partial(PixelBudget, limit=2 * 16 * 18))
+    run(photos, tmp_path / "cache", processes=6)
+    assert 16 * 18 < most.value <= 2 * 16 * 18
+
+
+def test_sixty_flipped_bits_are_noticed_sixty_times(photos, tmp_path):
+    prepared = run(photos, tmp_path / "cache")
+    path = prepared.folder / "images.npy"
+    good = path.read_bytes()
+    positions = np.random.default_rng(0).integers(128, len(good), 60)
+    noticed = 0
+    for position in positions.tolist():
+        _flip_bit(path, position)
+        noticed += damaged_chunks(prepared.folder) == [(position - 128) // (CHUNK * 3 * 16 * 16)]
+        path.write_bytes(good)
+    assert noticed == 60
+
+
+def test_a_damaged_array_whose_images_have_gone_is_one_line(photos, tmp_path):
+    prepared = run(photos, tmp_path / "cache")
+    source = open_source(photos)
+    _flip_bit(prepared.folder / "images.npy", 200)
+    for path in photos.iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"data.max_bad=0: .* 60 images .*cannot be read") as error:
+        prepare(source, tmp_path / "cache", "images", 16, max_bad=0, progress=False)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_index_is_named(photos, tmp_path):
+    folder = run(photos, tmp_path / "cache").folder
+    index = json.loads((folder / "index.json").read_text())
+    for text in ("{", "[]", "{}", json.dumps({**index, "sizes": index["sizes"][1:]})):
+        (folder / "index.json").write_text(text)
+        with pytest.raises(DataError, match=r"index.json is damaged .*; remove .*, it is made again"):
+            run(photos, tmp_path / "cache")
+
+
+def test_large_arrays_are_read_through_once_a_week_and_when_they_changed(photos, tmp_path, monkeypatch):
+    path = run(photos, tmp_path / "cache").folder / "images.npy"
+    assert checksums.is_due(path)  # a small one always is
+    monkeypatch.setattr(checksums, "ALWAYS_BYTES", 0)
+    assert not checksums.is_due(path)
+    os.utime(path, (0, 0))
+    assert checksums.is_due(path)
+    assert damaged_chunks(path.parent) == []
+    assert not checksums.is_due(path)
+    now = time.time()
+    monkeypatch.setattr(checksums.time, "time", lambda: now + 8 * 24 * 3600)
+    assert checksums.is_due(path)
+
+
+def test_photographs_that_moved_are_known_again_and_need_no_decoding(photos, tmp_path, decoded):
+    before = run(photos, tmp_path / "cache")
+    decoded(0)
+    photos.rename(tmp_path / "elsewhere")
+    assert run(tmp_path / "elsewhere", tmp_path / "cache").fingerprint == before.fingerprint
+    assert decoded(0) == 0
+
+
+def test_files_are_readable_as_the_umask_says(photos, tmp_path):
+    before = os.umask(0o027)
+    try:
+        folder = run(photos, tmp_path / "cache").folder
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(photos, tmp_path, monkeypatch):
