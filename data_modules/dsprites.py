@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import numpy as np
 from torch import Tensor
@@ -47,34 +49,46 @@ def read_npz(path: Path, space: FactorSpace) -> Archive:
 
     The other members are not touched: ``metadata`` is a pickle, which would run whatever code is in it.
     """
-    with np.load(path, allow_pickle=False) if zipfile.is_zipfile(path) else _not_an_archive(path) as archive:
-        classes = archive["latents_classes"]
-    expect(path, "latents_classes", classes, (space.num_images, space.num_factors + 1), ("int64", "int32"))
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: truncated, or not an npz archive; download it again")
+    shape = (space.num_images, space.num_factors + 1)
+    with zipfile.ZipFile(path) as archive, archive.open("latents_classes.npy") as stream:
+        dtype = _read_header(path, stream, "latents_classes", shape, ("int64", "int32"))
+        classes = np.frombuffer(_read(stream, "latents_classes", math.prod(shape) * dtype.itemsize), dtype)
+    classes = classes.reshape(shape)
     if classes[:, 0].any():
         raise DataError(f"{path}: 'latents_classes' has more than one colour; is it the published file?")
     return Archive(classes[:, 1:].astype(np.int64), _npz_chunks(path, space))
 
 
-def _not_an_archive(path: Path) -> Any:
-    raise DataError(f"{path}: truncated, or not an npz archive; download it again")
-
-
 def _npz_chunks(path: Path, space: FactorSpace) -> Iterator[np.ndarray]:
     """The member ``imgs`` read from front to back, so that its 3 GB are never in memory."""
     with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran_order, dtype = read_header(stream)
-        header = type("Header", (), {"shape": shape, "dtype": dtype})
-        expect(path, "imgs", header, (space.num_images, SIDE, SIDE), ("uint8",))
-        if fortran_order:
-            raise DataError(f"{path}: 'imgs' is in Fortran order; is it the published file?")
+        _read_header(path, stream, "imgs", (space.num_images, SIDE, SIDE), ("uint8",))
         for first in range(0, space.num_images, CHUNK):
             count = min(CHUNK, space.num_images - first)
-            data = stream.read(count * SIDE * SIDE)
-            if len(data) < count * SIDE * SIDE:
-                raise EOFError("'imgs' ends early")
+            data = _read(stream, "imgs", count * SIDE * SIDE)
             chunk = np.frombuffer(data, np.uint8).reshape(count, 1, SIDE, SIDE)
             if chunk.max() > 1:
                 raise DataError(f"{path}: 'imgs' has values other than 0 and 1; is it the published file?")
             yield chunk * np.uint8(255)
+
+
+def _read_header(
+    path: Path, stream: IO[bytes], name: str, shape: tuple[int, ...], dtypes: tuple[str, ...]
+) -> np.dtype[Any]:
+    """Checks what a member claims to be before memory is asked for it; its dtype."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    claimed, fortran_order, dtype = read(stream)
+    expect(path, name, SimpleNamespace(shape=claimed, dtype=dtype), shape, dtypes)
+    if fortran_order:
+        raise DataError(f"{path}: '{name}' is in Fortran order; is it the published file?")
+    return dtype
+
+
+def _read(stream: IO[bytes], name: str, count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError(f"'{name}' ends early")
+    return data

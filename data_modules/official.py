@@ -1,13 +1,16 @@
 """Published archives of synthetic images -> one uncompressed, memory-mapped array beside them, made once.
 
 The published files are compressed: read at random, each image costs the decompression of many. They are checked, read
-once from front to back, and written as ``NAME.images.npy``, ``[N, C, 64, 64]`` uint8, 0 to 255. Nothing in them is
-executed: no pickles, and no links out of an HDF5 file.
+once from front to back, and written as ``NAME.images.npy``, ``[N, C, 64, 64]`` uint8, 0 to 255, with its checksums
+beside it (:mod:`checksums`): what a disk damages is converted again. Nothing in them is executed: no pickles, and no
+links out of an HDF5 file; and no memory is asked for that is not what the published file needs.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 import shutil
 import zipfile
@@ -22,11 +25,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from data_modules.checksums import damaged_pieces, is_due, note_as_sound
 from data_modules.errors import DataError, one_line
 from data_modules.factors import FactorSpace
 from data_modules.locking import exclusive
 from data_modules.resampling import resize
 from data_modules.residency import fits_on_accelerator
+
+log = logging.getLogger(__name__)
 
 SIDE = 64  #: of the published images
 CHUNK = 4096  #: images read at a time: 50 MB of 3DShapes
@@ -87,14 +93,26 @@ def open_official(path: Path, reader: Reader, space: FactorSpace, channels: int)
 
 
 def _current(converted: Path, path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The converted array, if it is there, whole, and not older than the file."""
+    """The converted array, if it is there, whole, sound, and not older than the file."""
     try:
         if converted.stat().st_mtime < path.stat().st_mtime:
             return None
         array = np.load(converted, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+        index = json.loads(_index_of(converted).read_text())
+        checksums, images = index["checksums"], index["images_per_checksum"]
+        if array.shape != shape or array.dtype != np.uint8 or len(checksums) != -(-shape[0] // images):
+            return None
+        image_bytes = int(np.prod(shape[1:]))
+        if is_due(converted) and damaged_pieces(converted, array.offset, images * image_bytes, checksums, True):
+            log.warning("%s is not what was written, a failing disk? converting %s again", converted, path.name)
+            return None
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return None
-    return array if array.shape == shape and array.dtype == np.uint8 else None
+    return array
+
+
+def _index_of(converted: Path) -> Path:
+    return converted.with_suffix(".json")
 
 
 def _convert(path: Path, reader: Reader, space: FactorSpace, converted: Path, shape: tuple[int, ...]) -> None:
@@ -107,15 +125,21 @@ def _convert(path: Path, reader: Reader, space: FactorSpace, converted: Path, sh
     if needed > free:
         raise DataError(f"{path.parent}: {needed / 1e9:.1f} GB needed for {converted.name}, {free / 1e9:.1f} GB free")
     partial = converted.with_suffix(".partial")  # one name: what a killed process left is overwritten
+    checksums, images = [], 0
     try:
         with partial.open("wb") as file, tqdm(total=shape[0], desc=f"converting {path.name}", unit="img") as bar:
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             for chunk in _checked(archive.chunks, path):
-                file.write(np.ascontiguousarray(chunk).data)
+                data = np.ascontiguousarray(chunk).data
+                file.write(data)
+                checksums.append(zlib.crc32(data))
+                images = images or len(chunk)  # of the first, as of all but the last
                 bar.update(len(chunk))
             file.flush()
             os.fsync(file.fileno())
+        _index_of(converted).write_text(json.dumps({"images_per_checksum": images, "checksums": checksums}))
         partial.replace(converted)
+        note_as_sound(converted)
     finally:
         partial.unlink(missing_ok=True)
 

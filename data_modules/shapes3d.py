@@ -16,6 +16,8 @@ from data_modules.official import CHUNK, SIDE, Archive, expect
 from data_modules.rendering import shapes3d as rendering
 from data_modules.synthetic import SyntheticDataModule
 
+LARGEST_CHUNK = 2**28  # bytes; a chunk is decompressed as a whole
+
 
 class Shapes3DDataModule(SyntheticDataModule):
     """3DShapes: floor hue 10, wall hue 10, object hue 10, scale 8, shape 4, orientation 15."""
@@ -54,12 +56,14 @@ def read_h5(path: Path, space: FactorSpace) -> Archive:
     """The published file: ``images`` ``[N, 64, 64, 3]`` uint8, ``labels`` ``[N, 6]`` float64, the factors' values."""
     with h5py.File(path, "r") as file:
         for name in ("images", "labels"):
-            if name not in file:
+            link = file.get(name, getlink=True)  # looked at before it is followed: it may lead to any file, or a pipe
+            if link is None:
                 raise DataError(f"{path}: has no '{name}'; is it the published file?")
-            data = file[name]
-            own = isinstance(file.get(name, getlink=True), h5py.HardLink) and isinstance(data, h5py.Dataset)
-            if not own or data.is_virtual or data.external:  # would have the library open whatever is named there
+            data = file[name] if isinstance(link, h5py.HardLink) else None
+            if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
                 raise DataError(f"{path}: '{name}' points elsewhere; do not trust this file")
+            if data.chunks and np.prod(data.chunks, dtype=float) * data.dtype.itemsize > LARGEST_CHUNK:
+                raise DataError(f"{path}: '{name}' is stored in chunks of {data.chunks}; is it the published file?")
         expect(path, "images", file["images"], (space.num_images, SIDE, SIDE, 3), ("uint8",))
         expect(path, "labels", file["labels"], (space.num_images, space.num_factors), ("float64",))
         values = file["labels"][:]

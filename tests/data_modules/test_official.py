@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import pickle
@@ -212,6 +213,67 @@ def test_links_out_of_the_h5_file_are_not_followed(tmp_path):
         file["images"] = h5py.ExternalLink(str(elsewhere / FewShapes3D.official_file), "images")
         file["labels"] = np.zeros(3)
     assert "points elsewhere" in message_of(FewShapes3D, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["external link", "soft link", "virtual", "external storage"])
+def test_a_pipe_named_in_the_h5_file_is_never_opened(kind, tmp_path):
+    """Opening it would wait forever."""
+    os.mkfifo(tmp_path / "pipe")
+    pipe = str(tmp_path / "pipe")
+    with h5py.File(tmp_path / FewShapes3D.official_file, "w") as file:
+        if kind == "external link":
+            file["images"] = h5py.ExternalLink(pipe, "images")
+        elif kind == "soft link":
+            file["elsewhere"] = h5py.ExternalLink(pipe, "images")
+            file["images"] = h5py.SoftLink("/elsewhere")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((192, 64, 64, 3), np.uint8)
+            layout[:] = h5py.VirtualSource(pipe, "images", (192, 64, 64, 3))
+            file.create_virtual_dataset("images", layout)
+        else:
+            file.create_dataset("images", (192, 64, 64, 3), np.uint8, external=[(pipe, 0, 192 * 64 * 64 * 3)])
+        file["labels"] = np.zeros(3)
+    process = multiprocessing.get_context("fork").Process(target=message_of, args=(FewShapes3D, tmp_path))
+    process.start()
+    process.join(20)
+    alive = process.is_alive()
+    process.kill()
+    assert not alive
+    assert process.exitcode == 0
+    assert "points elsewhere" in message_of(FewShapes3D, tmp_path)
+
+
+def test_an_h5_chunk_of_gigabytes_is_refused_unread(tmp_path):
+    with h5py.File(tmp_path / Shapes3DDataModule.official_file, "w") as file:
+        file.create_dataset("images", (480_000, 64, 64, 3), np.uint8, chunks=(300_000, 64, 64, 3), compression="gzip")
+    assert "stored in chunks of (300000, 64, 64, 3)" in message_of(Shapes3DDataModule, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["latents_classes", "imgs"])
+def test_a_header_that_claims_192_gib_is_refused_before_memory_is_asked_for(name, tmp_path):
+    path = write_npz(tmp_path, **{name: None})
+    header = io.BytesIO()
+    shape = (2**35, 6) if name == "latents_classes" else (2**35, 64, 64)
+    dtype = "<i8" if name == "latents_classes" else "|u1"
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{name}.npy", header.getvalue())
+    assert f"'{name}' has shape {shape}" in message_of(FewDSprites, tmp_path)
+
+
+def test_a_flipped_bit_in_the_converted_array_is_noticed_and_converted_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(official, "CHUNK", 50)
+    write_npz(tmp_path)
+    fingerprint = ready(FewDSprites, tmp_path).fingerprint
+    converted = tmp_path / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.images.npy"
+    good = converted.read_bytes()
+    for position in np.random.default_rng(0).integers(0, len(good), 10).tolist():
+        data = bytearray(good)
+        data[position] ^= 1
+        converted.write_bytes(data)
+        assert ready(FewDSprites, tmp_path).fingerprint == fingerprint
+        assert converted.read_bytes() == good
+    assert "is not what was written, a failing disk? converting dsprites_ndarray" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path, monkeypatch):
