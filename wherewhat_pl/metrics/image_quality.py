@@ -24,6 +24,7 @@ class _TwoSets(Metric):
     """Features of real and of generated images."""
 
     full_state_update = False
+    least_images: int = 2  #: on each side; with fewer ``compute`` raises ValueError
 
     def __init__(self, embed: Embed | PerceptualDistance | None = None, **settings: Any) -> None:
         """``embed``: images ``[B, C, H, W]`` in [-1, 1] -> features ``[B, D]``; the bundled VGG's if not given."""
@@ -73,7 +74,7 @@ class FrechetDistanceVGG(_TwoSets):
         moments = []
         for side in ("real", "generated"):
             count, total, outer = (getattr(self, f"{side}_{name}") for name in ("count", "sum", "outer"))
-            if count < 2:
+            if count < self.least_images:
                 raise ValueError(f"fd_vgg: needs two {side} images or more, got {int(count)}")
             mean = total / count
             moments += [mean, (outer - count * torch.outer(mean, mean)) / (count - 1)]
@@ -114,7 +115,9 @@ class PrecisionRecallVGG(_ListedSets):
 
     def __init__(self, embed: Embed | PerceptualDistance | None = None, neighbours: int = 3, **settings: Any) -> None:
         super().__init__(embed, **settings)
-        self.neighbours = neighbours
+        if neighbours < 1:
+            raise ValueError(f"pr_vgg: needs 1 neighbour or more, not {neighbours}")
+        self.neighbours, self.least_images = neighbours, neighbours + 1
 
     def compute(self) -> dict[str, Tensor]:
         """``precision`` and ``recall``."""

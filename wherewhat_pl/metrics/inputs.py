@@ -1,8 +1,8 @@
 """What every supervised metric does first: turn codes and factors into checked arrays, and say what is odd about them.
 
-The policy, everywhere: a code with NaN or infinite values carries no information and is treated as a constant one; a
-factor with a single value cannot be predicted and is left out where the definition divides by what it does not have.
-Both are said in a :class:`MetricWarning`; neither makes a score NaN.
+The policy, everywhere: a code with NaN or infinite values, or so large or small that their squares are, carries no
+information and is treated as a constant one; a factor with a single value cannot be predicted and is left out where the
+definition divides by what it does not have. Both are said in a :class:`MetricWarning`; neither makes a score NaN.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class FactorGrid(Protocol):
 
     def to_factors(self, indices: Tensor) -> Tensor:
         """Indices ``[...]`` int64 -> factor values ``[..., num_factors]`` int64."""
+
+
+LARGEST, SMALLEST = 1e18, 1e-18  #: size and spread of a code whose squares single precision holds
 
 
 class MetricWarning(UserWarning):
@@ -88,10 +91,10 @@ def check_codes(codes: Codes, name: str = "codes") -> NDArray[np.floating]:
         array = array.astype(np.float64)
     elif array.dtype == np.float16:  # too coarse for edges of bins and for sums
         array = array.astype(np.float32)
-    broken = ~np.isfinite(array).all(axis=0)
+    broken = _unusable(array)
     if broken.any():
         array = np.where(broken, array.dtype.type(0), array)
-        _warn(f"{name}: {_which('code', broken)} NaN or infinite values and counted as constant", "has", "have", broken)
+        _warn(f"{name}: {_which('code', broken)} {_UNUSABLE}", "has", "have", broken)
     constant = ~broken & (array == array[0]).all(axis=0)
     if constant.any():
         _warn(f"{name}: {_which('code', constant)} constant, without information", "is", "are", constant)
@@ -135,11 +138,10 @@ def check_split(
     if test_factors.shape[1] != train_factors.shape[1]:
         raise ValueError(f"factors: {train_factors.shape[1]} in training but {test_factors.shape[1]} in the test half")
     test = test.astype(train.dtype, copy=False)
-    broken_test = ~np.isfinite(test).all(axis=0)
-    broken = broken_test | ~np.isfinite(as_array(codes_train)).all(axis=0)
+    broken_test = ~(np.abs(test) <= LARGEST).all(axis=0)
+    broken = broken_test | _unusable(as_array(codes_train).astype(np.float64, copy=False))
     if broken_test.any():
-        message = f"codes_test: {_which('code', broken_test)} NaN or infinite values and counted as constant"
-        _warn(message, "has", "have", broken_test)
+        _warn(f"codes_test: {_which('code', broken_test)} {_UNUSABLE}", "has", "have", broken_test)
     if broken.any():
         train, test = np.where(broken, train.dtype.type(0), train), np.where(broken, test.dtype.type(0), test)
     return train, train_factors, test, test_factors
@@ -157,6 +159,17 @@ def varying_factors(factors: NDArray[np.int64], metric: str) -> NDArray[np.intp]
     if constant.any():
         _warn(f"{metric}: {_which('factor', constant)} constant in these samples and left out", "is", "are", constant)
     return np.flatnonzero(~constant)
+
+
+_UNUSABLE = "NaN or infinite values, or too large or too small ones, and counted as constant"
+
+
+def _unusable(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which codes of ``[N, n]`` are not numbers to calculate with."""
+    low, high = array.min(axis=0), array.max(axis=0)  # NaN if there is one
+    with np.errstate(invalid="ignore", over="ignore"):
+        sound = (np.maximum(-low, high) <= LARGEST) & ((low == high) | (high - low >= SMALLEST))
+    return np.asarray(~sound)
 
 
 def _which(noun: str, flags: NDArray[np.bool_]) -> str:

@@ -47,9 +47,16 @@ def beta_vae_score(
         ``[train + test, n]`` and ``labels``. With a single factor there is nothing to tell: 1.
 
     Raises:
-        ValueError: a table that does not fit the grid.
+        ValueError: a table that does not fit the grid, no points, or training points that share one factor only.
     """
+    if min(train_points, test_points, batch) < 1:
+        raise ValueError(
+            f"beta_vae_score: train_points={train_points}, test_points={test_points} and batch={batch} "
+            "must be 1 or more"
+        )
     shared, indices = _draw(factors, train_points + test_points, batch, seed)
+    if factors.num_factors > 1 and len(np.unique(shared[:train_points])) < 2:
+        raise ValueError(f"beta_vae_score: train_points={train_points} all share the same factor; draw more")
     table, (indices,) = encode_images(encode, factors, [indices], encode_batch, takes)
     points = _mean_differences(check_codes(table), indices)
     halves = slice(train_points), slice(train_points, None)

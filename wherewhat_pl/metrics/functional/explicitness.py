@@ -28,7 +28,7 @@ def explicitness(codes_train: Codes, factors_train: Factors, codes_test: Codes, 
         warning).
 
     Raises:
-        ValueError: shapes that do not fit, or no factor that varies.
+        ValueError: shapes that do not fit, or no factor that varies in both halves.
     """
     train, train_factors, test, test_factors = check_split(codes_train, factors_train, codes_test, factors_test)
     varying = varying_factors(train_factors, "explicitness")
@@ -40,6 +40,9 @@ def explicitness(codes_train: Codes, factors_train: Factors, codes_test: Codes, 
         model = LogisticRegression().fit(train, train_factors[:, j])
         for row, (codes, factor) in enumerate(((train, train_factors[:, j]), (test, test_factors[:, j]))):
             areas[row, j] = _mean_area(factor, model.predict_proba(codes), model.classes_)
+    for row, half, samples in ((0, "training", len(train)), (1, "test", len(test))):
+        if np.isnan(areas[row]).all():
+            raise ValueError(f"explicitness: no factor has two known values in the {half} half ({samples} samples)")
     train_score, test_score = np.nanmean(areas[0]), np.nanmean(areas[1])
     return Score(
         test_score,

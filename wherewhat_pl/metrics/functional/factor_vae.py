@@ -67,10 +67,13 @@ def factor_vae_score(
         ``[f, n]``.
 
     Raises:
-        ValueError: a table that does not fit the grid, or a batch below 2.
+        ValueError: a table that does not fit the grid, fewer than two images for a variance, or no votes.
     """
-    if batch < 2:
-        raise ValueError(f"factor_vae_score: a vote needs a variance, so batch must be 2 or more, not {batch}")
+    if min(batch, variance_images) < 2 or min(train_votes, test_votes) < 1:
+        raise ValueError(
+            f"factor_vae_score: batch={batch} and variance_images={variance_images} must be 2 or more, "
+            f"train_votes={train_votes} and test_votes={test_votes} 1 or more"
+        )
     overall, fixed, indices = draw_votes(factors, train_votes + test_votes, batch, variance_images, seed)
     table, (overall, indices) = encode_images(encode, factors, [overall, indices], encode_batch, takes)
     everywhere = check_codes(table[overall])

@@ -24,7 +24,15 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
 
     Returns:
         scalar, at least 0, in squared feature units.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or values that are not finite.
     """
+    shapes = [list(t.shape) for t in (mean_a, covariance_a, mean_b, covariance_b)]
+    if shapes != [[len(mean_a)], [len(mean_a)] * 2] * 2:
+        raise ValueError(f"image quality: means and covariances of shapes {shapes} do not fit each other")
+    if not all(t.isfinite().all() for t in (mean_a, covariance_a, mean_b, covariance_b)):
+        raise ValueError("image quality: features have NaN or infinite values")
     mean_a, covariance_a, mean_b, covariance_b = (t.double() for t in (mean_a, covariance_a, mean_b, covariance_b))
     # The trace of (A B)^(1/2) is that of the symmetric (A^(1/2) B A^(1/2))^(1/2): no complex numbers, no iteration.
     values, vectors = torch.linalg.eigh(covariance_a)
@@ -49,7 +57,7 @@ def kernel_distance(features_a: Tensor, features_b: Tensor, degree: int = 3, chu
         scalar; 0 on average for samples of one distribution, so it can be slightly negative.
 
     Raises:
-        ValueError: fewer than two samples on a side.
+        ValueError: fewer than two samples on a side, or features that are not finite.
     """
     a, b = features_a.double(), features_b.double()
     _enough(a, b, 2)
@@ -74,15 +82,17 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, chunk
     Args:
         real: ``[N, D]``, more than ``neighbours``.
         generated: ``[M, D]``, more than ``neighbours``.
-        neighbours: k.
+        neighbours: k, at least 1.
         chunk: rows of the distance matrix at a time.
 
     Returns:
         precision and recall, scalars in [0, 1].
 
     Raises:
-        ValueError: too few samples.
+        ValueError: too few samples, no neighbours, or features that are not finite.
     """
+    if neighbours < 1:
+        raise ValueError(f"image quality: precision and recall need 1 neighbour or more, not {neighbours}")
     real, generated = real.double(), generated.double()
     _enough(real, generated, neighbours + 1)
 
@@ -98,8 +108,10 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, chunk
 
 
 def _enough(a: Tensor, b: Tensor, least: int) -> None:
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < least:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.numel() == 0 or min(len(a), len(b)) < least:
         raise ValueError(
             f"image quality: needs features [samples, D] of {least} samples or more on both sides, "
             f"got {list(a.shape)} and {list(b.shape)}"
         )
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise ValueError("image quality: features have NaN or infinite values")

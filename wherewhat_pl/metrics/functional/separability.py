@@ -25,9 +25,11 @@ def linear_separability(codes: Codes, attributes: Factors) -> Score:
         At least 1; a :class:`Score` with ``conditional_entropy [k]`` and ``entropy [k]`` in nats.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or attributes other than 0 and 1.
     """
     code_array, labels = check_pair(codes, np.asarray(attributes, dtype=np.int64))
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"separability: attributes must be 0 or 1, got {labels.min()} to {labels.max()}")
     spread = code_array.std(axis=0)
     standardized = (code_array - code_array.mean(axis=0)) / np.where(spread > 0, spread, 1)
     conditional, entropy = np.zeros(labels.shape[1]), np.zeros(labels.shape[1])

@@ -19,7 +19,8 @@ def code_dependence(codes: Codes, bins: int = 20) -> dict[str, float]:
         ``gaussian_total_correlation`` (nats), ``gaussian_wasserstein_correlation`` (squared code units), the same
         divided by the total variance (``..._norm``), and ``mutual_info_score`` (mean over pairs of codes, nats). All
         at least 0. Constant codes are independent of everything: they add 0 to the first three and count as pairs
-        with 0 in the last. Codes that determine each other have infinite total correlation.
+        with 0 in the last. Codes that determine each other have infinite total correlation; so have N or more codes
+        of N samples.
 
     Raises:
         ValueError: not ``[N, n]``.
@@ -39,7 +40,8 @@ def code_dependence(codes: Codes, bins: int = 20) -> dict[str, float]:
     variances = np.diag(covariance)
     spread = np.sqrt(variances)
     # The correlation matrix has the same total correlation and is better conditioned.
-    total = -0.5 * np.linalg.slogdet(covariance / np.outer(spread, spread))[1]
+    singular = len(array) <= len(spread)
+    total = np.inf if singular else -0.5 * np.linalg.slogdet(covariance / np.outer(spread, spread))[1]
     # trace sqrt(D C) with D = diag(C) is that of the symmetric D^1/2 C D^1/2.
     eigenvalues = np.linalg.eigvalsh(covariance * np.outer(spread, spread))
     wasserstein = 2 * variances.sum() - 2 * np.sqrt(np.maximum(eigenvalues, 0)).sum()
