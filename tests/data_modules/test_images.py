@@ -17,7 +17,7 @@ from data_modules.images import ImageFolderDataModule
 from data_modules.photographs import prepare as preparation
 from data_modules.photographs.generated_faces import NOTE, write_generated_faces
 from data_modules.prefetch import PrefetchedStream
-from data_modules.registry import DATA_MODULES, SYNTHETIC, build_data
+from data_modules.registry import DATA_MODULES, build_data
 from data_modules.residency import fits_on_accelerator
 
 
@@ -76,7 +76,7 @@ def test_a_tilde_means_home_in_every_path(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     module = build_data(name, 16, 4, root="~/photos", cache="~/cache")
     assert str(module.root) == str(tmp_path / "photos")
-    if name not in SYNTHETIC:
+    if name not in ("shapes3d", "dsprites"):
         assert str(module.cache) == str(tmp_path / "cache")
 
 
