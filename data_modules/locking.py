@@ -1,7 +1,7 @@
 """One process at a time does a job, the others wait for it: ranks of one training, and jobs on a shared file system.
 
-Not ``filelock``, which torch brings in whatever version: before its release 4 forked children keep the lock after their
-parent's death, and where there are no locks it falls back to a marker file, which a killed process leaves behind.
+Not ``filelock``, which torch brings in whatever version: whether forked children let its lock go depends on that, and
+where there are no locks it falls back to a marker file, which a killed process leaves behind.
 """
 
 from __future__ import annotations
