@@ -118,7 +118,8 @@ def _measured(path: Path, tpl: str, device: str, settings: EvalSettings) -> tupl
         )
         data = "{} ({})".format(*(context.data_provenance.get(key, "?") for key in ("name", "source")))
     row = evaluate(context, [tpl], file, quiet=True)[tpl]
-    rows = [row, *_others(read_results(file), context.images_seen)]
+    known = read_results(file, lambda sentence: print(f"warning: {path}: {sentence}", file=sys.stderr))
+    rows = [row, *_others(known, context.images_seen)]
     return _candidate(path.name, rows, images_seen, data), rows
 
 

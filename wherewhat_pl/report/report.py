@@ -12,10 +12,11 @@ from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import evaluate
 from wherewhat_pl.evaluation.measures import with_threshold
 from wherewhat_pl.evaluation.registry import METRICS, tpl_metrics
-from wherewhat_pl.evaluation.results import Row, newest_per_metric, read_results
+from wherewhat_pl.evaluation.results import Row, fits, newest_per_metric, read_results
 from wherewhat_pl.pictures.plots import curves_picture
 from wherewhat_pl.report.page import Contents, page
 from wherewhat_pl.run.files import read_rows, write_atomically
+from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.run.loading import LoadedRun
 
 SHORT_TRAINING = 1_000_000  #: images; the published models saw up to 25 million
@@ -43,14 +44,18 @@ def write_report(loaded: LoadedRun, compute: bool = True, settings: EvalSettings
         wanted = [name for name in ("tpl_small", "where", "mig") if not METRICS[name].lacking(context)]
         evaluate(context, wanted, loaded.run.eval_file)
     file = loaded.run.path / "report.html"
-    write_atomically(file, page(collect(loaded, settings.threshold if settings else None)).encode())
+    html = page(collect(loaded, settings.threshold if settings else None))
+    write_atomically(file, html.encode(errors="replace"))  # JSON can hold half a character, which UTF-8 cannot
     return file
 
 
 def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
     """What the folder of a run has to show; ``threshold`` reads TPL with another one than it was measured with."""
     run, config = loaded.run, loaded.config
-    newest = newest_per_metric(read_results(run.eval_file))
+    unread: list[str] = []
+    found = newest_per_metric(read_results(run.eval_file, unread.append))
+    unread += [f"{run.eval_file.name}: {name} is no metric that is known here" for name in found if name not in METRICS]
+    newest = {name: row for name, row in found.items() if name in METRICS}
     if threshold is not None:
         newest = {k: with_threshold(row, threshold) if k in tpl_metrics() else row for k, row in newest.items()}
     tpl = next((newest[name] for name in reversed(tpl_metrics()) if name in newest), None)
@@ -67,14 +72,14 @@ def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
     return Contents(
         title=f"{config.experiment} / {run.path.name}",
         facts=facts,
-        warnings=warnings_about(loaded, list(newest.values()), tpl),
+        warnings=warnings_about(loaded, list(newest.values()), tpl) + list(dict.fromkeys(unread)),
         traversals=_newest_picture(run.pictures),
-        curves=curves_picture(read_rows(run.metrics_file), CURVES),
+        curves=curves_picture(_numbers(run.metrics_file), CURVES),
         latents=_latents(tpl, newest.get("where")),
         tpl=tpl,
-        matrix=newest.get("mig"),
-        metrics=[newest[name] | {"about": metric.about} for name, metric in METRICS.items() if name in newest],
-        settings=_settings_text(run.config_file),
+        matrix=_matrix(newest["mig"]["details"]) if "mig" in newest else None,
+        metrics={name: newest[name] | {"about": metric.about} for name, metric in METRICS.items() if name in newest},
+        settings=_settings_text(run),
     )
 
 
@@ -84,7 +89,7 @@ def warnings_about(loaded: LoadedRun, rows: Sequence[Row], tpl: Row | None) -> l
     data = loaded.run.data_provenance()
     if data.get("source") in ("rendered", "generated"):
         warnings.append(
-            f"The images of {data['name']} are {data['source']} here, not the published files: "
+            f"The images of {data.get('name', '?')} are {data['source']} here, not the published files: "
             "scores do not compare with published ones."
         )
     distances = sorted({row["distance"] for row in rows if row["distance"] not in (None, "lpips_vgg")})
@@ -104,18 +109,17 @@ def warnings_about(loaded: LoadedRun, rows: Sequence[Row], tpl: Row | None) -> l
             f"No latent reaches the threshold {tpl['used']['threshold']:g} of TPL: by this measure the generator has "
             "collapsed. For small images or short trainings a lower threshold may be apt (threshold=...)."
         )
-    default = EvalSettings()
-    fewer = [
-        row["metric"]
-        for row in rows
-        if any(value < getattr(default, key, value) for key, value in row["settings"].items())
-    ]
-    if fewer:
+    if fewer := [row["metric"] for row in rows if _on_fewer_samples(row)]:
         warnings.append(f"Measured on fewer samples than usual: {', '.join(fewer)}.")
-    older = [row["metric"] for row in rows if row["images_seen"] != loaded.images_seen]
-    if older:
+    if older := [row["metric"] for row in rows if row["images_seen"] != loaded.images_seen]:
         warnings.append(f"Measured on another checkpoint than the newest: {', '.join(older)}.")
-    return warnings + [f"{row['metric']}: {text}" for row in rows for text in row.get("warnings", [])]
+    return warnings + [f"{row['metric']}: {text}" for row in rows for text in row["warnings"]]
+
+
+def _on_fewer_samples(row: Row) -> bool:
+    usual, used = EvalSettings(), row["settings"]
+    counts = [name for name in METRICS[row["metric"]].settings if fits(used.get(name), int)]
+    return any(used[name] < getattr(usual, name) for name in counts)
 
 
 def _latents(tpl: Row | None, where: Row | None) -> list[dict[str, Any]]:
@@ -129,22 +133,34 @@ def _latents(tpl: Row | None, where: Row | None) -> list[dict[str, Any]]:
     ]
     if where is not None:
         for position, latent in enumerate(where["details"]["latents"]):
-            if latent < len(latents):
+            if 0 <= latent < len(latents):
                 latents[latent] |= {name: where["details"][name][position] for name in ("lift", "area")}
     return sorted(latents, key=lambda latent: -latent["tpl"])
 
 
+def _matrix(details: dict[str, Any]) -> dict[str, Any]:
+    """Which latent knows which factor; what is undefined (a factor without entropy) counts as 0."""
+    rows = [[value or 0.0 for value in row] for row in details["normalized_mutual_information"]]
+    best = [column.index(max(column)) for column in zip(*rows, strict=True)]
+    return {"factors": details["factors"], "rows": rows, "best": best}
+
+
+def _numbers(file: Path) -> list[Row]:
+    """The rows of ``metrics.jsonl`` that say at how many images they were written, without what is no number."""
+    rows = [{name: value for name, value in row.items() if fits(value, float)} for row in read_rows(file)]
+    return [row for row in rows if "images_seen" in row]
+
+
 def _newest_picture(folder: Path) -> tuple[bytes, int] | None:
-    pictures = sorted(folder.glob("images-*.png"))
+    pictures = [path for path in folder.glob("images-*.png") if path.stem.removeprefix("images-").isdecimal()]
     if not pictures:
         return None
-    return pictures[-1].read_bytes(), int(pictures[-1].stem.partition("-")[2])
+    return max(pictures).read_bytes(), int(max(pictures).stem.removeprefix("images-"))
 
 
-def _settings_text(file: Path) -> str:
+def _settings_text(run: RunDir) -> str:
     """The settings without what was noted beside them on machines and paths."""
-    settings = yaml.safe_load(file.read_text())
-    provenance = settings.pop("provenance", None) or {}
-    settings["versions"] = provenance.get("versions")
-    settings["data_used"] = provenance.get("data")
+    settings = yaml.safe_load(run.config_file.read_text())
+    settings.pop("provenance", None)
+    settings |= {"versions": run.provenance().get("versions"), "data_used": run.provenance().get("data")}
     return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
