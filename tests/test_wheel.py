@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "wherewhat_pl", "data_modules", "experiments")
@@ -43,6 +44,11 @@ def test_a_wheel_holds_every_file_of_the_packages_and_the_experiments(wheel):
 def test_an_installed_package_trains_and_reports_in_any_folder(wheel, tmp_path):
     site, folder = tmp_path / "site", tmp_path / "empty"
     folder.mkdir()
+    for words in (
+        ["init"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "--message=theirs"],
+    ):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True, capture_output=True)
     zipfile.ZipFile(wheel).extractall(site)
 
     def python(*words):
@@ -56,4 +62,8 @@ def test_an_installed_package_trains_and_reports_in_any_folder(wheel, tmp_path):
     few = ("trainer.max_kimg=0.064", "data.source=rendered", "trainer.accelerator=cpu", "factors.images=64")
     python("-m", "wherewhat_pl", "train", "exp=shapes3d_quick", "run.name=a", *few)
     python("-m", "wherewhat_pl", "report", "run=runs/shapes3d_quick/a", "compute=false", "device=cpu")
-    assert (folder / "runs" / "shapes3d_quick" / "a" / "report.html").is_file()
+    run = folder / "runs" / "shapes3d_quick" / "a"
+    assert (run / "report.html").is_file()
+    assert (
+        yaml.safe_load((run / "config.yaml").read_text())["provenance"]["git"] is None
+    )  # not the repository around it
