@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from data_modules.errors import DataError
 from data_modules.locking import exclusive
 
 NOTE = "GENERATED.txt"  # where it lies, the data's source is "generated", whatever the layout looks like
@@ -226,13 +227,20 @@ def cached_generated_faces(cache: Path, count: int, size: int, seed: int, layout
 
     Returns:
         The folder; complete even if an earlier process was interrupted, or another one draws at the same time.
+
+    Raises:
+        DataError: the cache cannot be written to.
     """
     folder = cache / f"generated-{layout}-{count}-{size}-{seed}"
-    if not folder.exists():
+    if folder.exists():
+        return folder
+    try:
         cache.mkdir(parents=True, exist_ok=True)
         with exclusive(cache / f"{folder.name}.lock", f"drawing {folder}"):
             if not folder.exists():
                 unfinished = folder.with_suffix(".unfinished")
                 write_generated_faces(unfinished, count, size, seed, layout)
                 unfinished.rename(folder)
+    except OSError as error:
+        raise DataError(f"data.cache: cannot draw faces in {folder} ({error.strerror or error})") from error
     return folder

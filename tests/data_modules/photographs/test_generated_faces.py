@@ -6,9 +6,11 @@ import dataclasses
 import multiprocessing
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from data_modules.celeba import read_table
+from data_modules.errors import DataError
 from data_modules.photographs.generated_faces import (
     NOTE,
     Face,
@@ -73,3 +75,11 @@ def test_two_processes_at_once_draw_one_folder(tmp_path):
         process.join(30)
     assert [process.exitcode for process in processes] == [0, 0]
     assert len(list(cached_generated_faces(tmp_path, 30, 32, 0, "ffhq").rglob("*.png"))) == 30
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        DataError, match=r"^data.cache: cannot draw faces in .*/file/cache/generated-ffhq.* \(Not a dir"
+    ):
+        cached_generated_faces(tmp_path / "file" / "cache", 2, 32, 0, "ffhq")
