@@ -235,6 +235,8 @@ def precision_and_recall(precision: float, recall: float) -> Outcome:
 
 def _on_features(m: EvaluationContext, collected: Any) -> Any:
     """A metric of two sets that has seen the features of both, which are computed once for all of them."""
+    if m.settings.images < collected.least_images:
+        raise ConfigError(f"images={m.settings.images}: must be at least {collected.least_images} for this metric")
     for features, is_real in zip(m.vgg_features, (True, False), strict=True):
         collected.to(features.device).update(features, real=is_real)
     return collected

@@ -99,7 +99,8 @@ class RunDir:
                     f"{key}={new}: the run in {self.path} was made with {key}={old}; choose another run.name"
                 )
             old_data, new_data = self.data_provenance(), provenance["data"]
-            if old_data and old_data != new_data:
+            # Not by what they lie in: a folder that became a zip of the same files goes on.
+            if old_data and any(old_data.get(key) != new_data[key] for key in ("name", "fingerprint")):
                 raise ConfigError(
                     f"data.source={config.data.source}: gives {_in_words(new_data)} now, but the run in {self.path} "
                     f"was trained on {_in_words(old_data)}; set data.source, or choose another run.name"

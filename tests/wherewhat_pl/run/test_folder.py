@@ -96,6 +96,8 @@ def test_other_settings_make_another_run(tiny):
         ConfigError, match=r"^model.ps.weight=0.5: the run in .* was made with model.ps.weight=0.1; choose"
     ):
         run.prepare(tiny("model.ps.weight=0.5"), note)
+    run.prepare(config, {"data": note["data"] | {"source": "zip"}})  # the same images in another wrapping
+    run.prepare(config, note)
     with pytest.raises(ConfigError, match=r"official.*trained on shapes3d \(rendered"):
         run.prepare(config, {"data": {"name": "shapes3d", "source": "official", "fingerprint": "y"}})
 
