@@ -16,11 +16,12 @@ class ResidualDown(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv0 = EqualizedConv2d(inputs, inputs, 3, activation=True)
-        self.conv1 = EqualizedConv2d(inputs, outputs, 3, mode="down", activation=True)
-        self.skip = EqualizedConv2d(inputs, outputs, 1, mode="down", bias=False)
+        half = math.sqrt(0.5)  # the sum is divided by sqrt(2): in the weights, where it costs no pass
+        self.conv1 = EqualizedConv2d(inputs, outputs, 3, mode="down", activation=True, gain=half)
+        self.skip = EqualizedConv2d(inputs, outputs, 1, mode="down", bias=False, gain=half)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
+        return self.skip(x).add_(self.conv1(self.conv0(x)))  # type: ignore[no-any-return]
 
 
 class Critic(nn.Module):
@@ -42,10 +43,10 @@ class Critic(nn.Module):
         self.dense = EqualizedLinear(nf(1) * 4 * 4, nf(0), activation=True)
         self.output = EqualizedLinear(nf(0), outputs)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images ``[B, C, H, W]`` -> ``[B, outputs]`` float32."""
+    def forward(self, images: Tensor, batches: int = 1) -> Tensor:
+        """Images ``[B, C, H, W]`` -> ``[B, outputs]`` float32; several ``batches`` one after another stay apart."""
         x = self.blocks(self.from_rgb(images))
-        x = self.conv(append_minibatch_stddev(x))
+        x = self.conv(append_minibatch_stddev(x, batches=batches))
         x = self.dense(x.flatten(1))
         with in_float32(x):  # scores and codes enter the losses in float32
             return self.output(x.float())

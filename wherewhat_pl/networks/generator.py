@@ -88,9 +88,10 @@ class ModulatedConv(nn.Module):
         weight = self.conv.weight * self.conv.scale
         power = weight.square().sum(dim=(2, 3))  # [O, C]
         demodulation = (style.square() @ power.T + 1e-8).rsqrt()  # [B, O]
-        x = F.conv2d(x * style.to(x.dtype)[:, :, None, None], weight, padding=1) * demodulation[:, :, None, None]
+        x = F.conv2d(x * style.to(x.dtype)[:, :, None, None], weight, padding=1)
         assert self.conv.bias is not None
-        return activate((x + self.conv.bias[:, None, None]) * math.sqrt(2.0))
+        gain = math.sqrt(2.0)  # of the activation
+        return activate(torch.addcmul(self.conv.bias[:, None, None] * gain, x, demodulation[:, :, None, None] * gain))
 
 
 class Generator(nn.Module):
@@ -170,14 +171,20 @@ class Generator(nn.Module):
             Images ``[B, C, H, W]``, meant to lie in [-1, 1] but not clipped; with ``return_masks`` also a list of
             one tensor ``[B, m, h, h]`` in [0, 1] per module with masks, at that module's own resolution.
         """
-        x, masks = self.const.expand(len(latents), -1, -1, -1), []
-        for block, part in zip(self.blocks, latents.split([s.num_latents for s in self.specs[1:]], dim=1), strict=True):
+        x: Tensor = self.const
+        masks: list[Tensor] = []
+        for spec, block, part in zip(
+            self.specs[1:], self.blocks, latents.split([s.num_latents for s in self.specs[1:]], dim=1), strict=True
+        ):
+            if spec.kind == "Noise" and len(x) != len(latents):
+                x = x.expand(len(latents), -1, -1, -1)
+            # Until styles or noise enter, all samples are the same: one is computed.
             if isinstance(block, SpatialConstriction):
                 x, mask = block(x, part)
-                masks.append(mask)
+                masks.append(mask.expand(len(latents), -1, -1, -1))
             elif isinstance(block, ModulatedConv):
                 x = block(x, part)
             else:
                 x = block(x)
-        images = self.to_rgb(x)
+        images = self.to_rgb(x.expand(len(latents), -1, -1, -1))
         return (images, masks) if return_masks else images

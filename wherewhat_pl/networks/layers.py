@@ -26,8 +26,8 @@ def in_float32(x: Tensor) -> AbstractContextManager[None]:
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU 0.2; the gain sqrt(2) has been applied to ``x`` already."""
-    return F.leaky_relu(x, SLOPE)
+    """Leaky ReLU 0.2 in place of ``x``; the gain sqrt(2) has been applied to it already."""
+    return F.leaky_relu_(x, SLOPE)
 
 
 class EqualizedLinear(nn.Module):
@@ -64,30 +64,37 @@ class EqualizedConv2d(nn.Module):
         mode: ``"id"``, ``"up"`` or ``"down"``.
         bias: whether to add one; starts at 0.
         activation: leaky ReLU 0.2 with gain sqrt(2), or nothing.
+        gain: positive factor on the result.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, mode: str = "id", bias: bool = True, activation: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        mode: str = "id",
+        bias: bool = True,
+        activation: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.mode, self.activation = mode, activation
-        self.gain = ACTIVATION_GAIN if activation else 1.0
+        self.gain = gain * (ACTIVATION_GAIN if activation else 1.0)
         self.scale = self.gain / math.sqrt(inputs * kernel**2)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         weight = self.weight * self.scale
+        bias = self.bias if self.bias is None or self.gain == 1.0 else self.bias * self.gain
         if self.mode == "up":
-            x = conv_up(x, weight)
+            x = conv_up(x, weight, bias)
         elif self.mode == "down":
-            x = conv_down(x, weight)
+            x = conv_down(x, weight, bias)
         else:
-            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+            x = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
         if noise is not None:
             x = x + noise * self.gain
-        if self.bias is not None:
-            x = x + (self.bias * self.gain).to(x.dtype)[:, None, None]
         return activate(x) if self.activation else x
 
 
@@ -97,7 +104,7 @@ def instance_norm(x: Tensor) -> Tensor:
         return F.instance_norm(x.float(), eps=1e-8)
 
 
-def append_minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
+def append_minibatch_stddev(x: Tensor, group: int = 4, batches: int = 1) -> Tensor:
     """Append the standard deviation within groups of the batch as one more channel (Karras et al. 2018).
 
     Sample i belongs to group ``i mod (B / group)``. If ``group`` does not divide the batch, the largest smaller
@@ -106,13 +113,17 @@ def append_minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     Args:
         x: ``[B, C, H, W]``.
         group: samples per group.
+        batches: batches of equal size that ``x`` holds one after another; no group has samples of two of them.
 
     Returns:
         ``[B, C + 1, H, W]``.
     """
     batch, _, height, width = x.shape
-    group = next(size for size in range(min(group, batch), 0, -1) if batch % size == 0)
-    grouped = x.float().reshape(group, batch // group, -1)
-    deviation = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=1)  # [B / group]
-    feature = deviation.repeat(group).to(x.dtype)[:, None, None, None].expand(batch, 1, height, width)
-    return torch.cat([x, feature], dim=1)
+    size = batch // batches
+    group = next(count for count in range(min(group, size), 0, -1) if size % count == 0)
+    grouped = x.float().unflatten(0, (batches, group, size // group))  # a view in any memory format
+    # Not var(): over a short first dimension it takes a CPU several times as long as its own definition.
+    variance = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)  # [batches, B / group, C, H, W]
+    deviation = (variance + 1e-8).sqrt().mean(dim=(2, 3, 4))
+    feature = deviation[:, None].expand(-1, group, -1).reshape(batch, 1, 1, 1)
+    return torch.cat([x, feature.to(x.dtype).expand(batch, 1, height, width)], dim=1)

@@ -8,7 +8,11 @@ Unrolled, with w_k = M_k prod_{j>k} (1 - M_j) and K_0 = prod_j (1 - M_j), that i
 
     x_out = x K_0 + x_hat sum_k (scale_k + 1) w_k + sum_k shift_k w_k,
 
-two products of [C x m] and [m x HW] matrices and three passes over x, however many latents there are.
+and with the instance norm x_hat = (x - mean) r put into the styles, for each channel,
+
+    x_out = x (K_0 + sum_k r (scale_k + 1) w_k) + sum_k (shift_k - mean r (scale_k + 1)) w_k:
+
+two products of [C x m] and [m x HW] matrices and one pass over x, however many latents there are.
 
 A kind of mask is one subclass of :class:`SpatialConstriction`, known to module lists and to ``model.mask`` from the
 moment it is defined, here or in anybody's own file (docs/extending.md).
@@ -23,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, in_float32, instance_norm
+from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, in_float32
 
 
 def rectangle_masks(logits: Tensor) -> Tensor:
@@ -45,23 +49,35 @@ def blend_styles(x: Tensor, masks: Tensor, scales: Tensor, shifts: Tensor) -> Te
     """All latents of a level blended in order, in closed form.
 
     Args:
-        x: ``[B, C, H, W]``.
-        masks: ``[B, m, H, W]`` in [0, 1].
+        x: ``[B, C, H, W]``, or ``[1, C, H, W]`` for features that all samples share.
+        masks: ``[B, m, H, W]`` in [0, 1], or ``[1, m, H, W]``.
         scales: ``[B, m, C]``, to which 1 is added.
         shifts: ``[B, m, C]``.
 
     Returns:
         ``[B, C, H, W]``.
     """
-    kept = torch.ones_like(masks[:, 0])
+    kept = torch.ones_like(masks[:, :1])
     weights = []
-    for mask in reversed(masks.unbind(1)):  # cumprod would do, but its backward asks the host whether there are zeros
+    for k in reversed(range(masks.shape[1])):  # cumprod's backward would ask the host whether there are zeros
+        mask = masks[:, k : k + 1]
         weights.append(mask * kept)
         kept = kept * (1 - mask)
-    weight = torch.stack(weights[::-1], dim=1).flatten(2)  # [B, m, HW]
-    styles = torch.cat([scales + 1, shifts], dim=2).transpose(1, 2)  # [B, 2C, m]
-    scale, shift = (styles @ weight).unflatten(2, x.shape[2:]).chunk(2, dim=1)  # [B, C, H, W] each
-    return x * kept[:, None] + instance_norm(x) * scale + shift
+    weight = torch.cat([*weights[::-1], kept], dim=1).flatten(2).transpose(1, 2)  # [B, HW, m + 1]
+    mean, inverse = instance_statistics(x)  # [B, 1, C] each
+    scales = (scales + 1) * inverse
+    shifts = F.pad(shifts - scales * mean, (0, 0, 0, 1))
+    scales = F.pad(scales, (0, 0, 0, 1), value=1.0)  # what no mask covers is kept
+    # Pixels before channels, so that the results lie in memory as channels_last images do.
+    scale, shift = ((weight @ styles).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2) for styles in (scales, shifts))
+    return torch.addcmul(shift, x, scale)
+
+
+def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over H and W, and 1 / root mean square of what is left, eps 1e-8: ``[B, C, H, W]`` -> twice ``[B, 1, C]``."""
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    variance = (x - mean).square().mean(dim=(2, 3))  # on a CPU twice as fast as var()
+    return mean.flatten(1)[:, None], (variance + 1e-8).rsqrt()[:, None]
 
 
 MASK_MODULES: dict[str, type[SpatialConstriction]] = {}  #: kinds of masks by their word in a module list
@@ -125,7 +141,7 @@ class SpatialConstriction(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``[B, C, H, H]`` and latents ``[B, m]`` -> blended features and masks ``[B, m, H, H]``."""
+        """Features ``[B or 1, C, H, H]``, latents ``[B, m]`` -> blended features, masks ``[B or 1, m, H, H]``."""
         with in_float32(x):
             features = x.float()
             masks = self.masks(features)

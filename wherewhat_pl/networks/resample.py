@@ -31,13 +31,15 @@ class _Filter(torch.autograd.Function):
     """Depthwise filter with stride; its derivative is :class:`_TransposedFilter`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, padding: int, gain: float, stride: int) -> Tensor:
-        ctx.settings = padding, gain, stride
-        return F.conv2d(x, _kernel(x, gain), padding=padding, stride=stride, groups=x.shape[1])
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, padding: int, gain: float, stride: int) -> Tensor:
+        ctx.settings, ctx.has_bias = (padding, gain, stride), bias is not None
+        bias = None if bias is None else bias.to(x.dtype)
+        return F.conv2d(x, _kernel(x, gain), bias, padding=padding, stride=stride, groups=x.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _TransposedFilter.apply(grads[0], *ctx.settings), None, None, None
+        for_bias = grads[0].sum(dim=(0, 2, 3)) if ctx.has_bias and ctx.needs_input_grad[1] else None
+        return _TransposedFilter.apply(grads[0], *ctx.settings), for_bias, None, None, None
 
 
 class _TransposedFilter(torch.autograd.Function):
@@ -50,10 +52,10 @@ class _TransposedFilter(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _Filter.apply(grads[0], *ctx.settings), None, None, None
+        return _Filter.apply(grads[0], None, *ctx.settings), None, None, None
 
 
-def resample_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
+def resample_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1, bias: Tensor | None = None) -> Tensor:
     """Filter every channel with the normalized, separable [1, 3, 3, 1] kernel.
 
     Args:
@@ -61,29 +63,30 @@ def resample_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1)
         padding: zeros on each side.
         gain: factor on the result.
         stride: 1 or 2.
+        bias: ``[C]``, added to the result.
 
     Returns:
         ``[B, C, (H + 2 padding - 4) // stride + 1, ...]``, differentiable any number of times.
     """
-    return _Filter.apply(x, padding, gain, stride)  # type: ignore[no-any-return]
+    return _Filter.apply(x, bias, padding, gain, stride)  # type: ignore[no-any-return]
 
 
-def conv_up(x: Tensor, weight: Tensor) -> Tensor:
+def conv_up(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Zeros between pixels, correlation, filter: ``[B, C, H, W]`` -> ``[B, O, 2H, 2W]``; weight ``[O, C, k, k]``."""
     x = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
-    return resample_filter(x, padding=(len(TAPS) - 1 - weight.shape[-1]) // 2 + 1, gain=4.0)
+    return resample_filter(x, padding=(len(TAPS) - 1 - weight.shape[-1]) // 2 + 1, gain=4.0, bias=bias)
 
 
-def conv_down(x: Tensor, weight: Tensor) -> Tensor:
+def conv_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Filter, then correlation with stride 2: ``[B, C, H, W]`` -> ``[B, O, H/2, W/2]``; weight ``[O, C, k, k]``."""
     if weight.shape[-1] == 1:  # only the filtered pixels that the 1x1 convolution reads are computed
-        return F.conv2d(resample_filter(x, padding=1, stride=2), weight)
-    return F.conv2d(resample_filter(x, padding=(len(TAPS) - 3 + weight.shape[-1]) // 2), weight, stride=2)
+        return F.conv2d(resample_filter(x, padding=1, stride=2), weight, bias)
+    return F.conv2d(resample_filter(x, padding=(len(TAPS) - 3 + weight.shape[-1]) // 2), weight, bias, stride=2)
 
 
 def naive_up(x: Tensor) -> Tensor:
     """Nearest neighbour, twice the resolution."""
-    return x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def naive_down(x: Tensor) -> Tensor:
