@@ -176,8 +176,7 @@ class DisentanglingGAN(pl.LightningModule):
         """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
         with torch.no_grad():
             fakes = self.generator(self.sample_latents(len(reals)))
-        fake_scores = self.discriminator(self._augmented(fakes))
-        real_scores = self.discriminator(self._augmented(reals))
+        fake_scores, real_scores = self._scores(fakes, reals)
         if self.augment is not None:
             self.augment.observe(real_scores)
         loss = losses.discriminator_adversarial(fake_scores, real_scores).mean()
@@ -185,6 +184,12 @@ class DisentanglingGAN(pl.LightningModule):
         if self._is_r1_step:
             r1 = losses.r1_penalty(lambda images: self.discriminator.forward(self._augmented(images)), reals).mean()
         return loss, r1, real_scores.mean(), fake_scores.mean()
+
+    def _scores(self, fakes: Tensor, reals: Tensor) -> tuple[Tensor, Tensor]:
+        """D's scores of both, in one pass; its minibatch statistics see fakes or reals, never a mixture."""
+        images = torch.cat([self._augmented(fakes), self._augmented(reals)])
+        fake_scores, real_scores = self.discriminator(images, batches=2).chunk(2)
+        return fake_scores, real_scores
 
     def _augmented(self, images: Tensor) -> Tensor:
         return images if self.augment is None else self.augment(images)
