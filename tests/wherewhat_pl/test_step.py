@@ -1,4 +1,4 @@
-"""The fast training step against its plain form (wherewhat_pl/bench_baseline.py), and what it rests on."""
+"""The fast training step against its plain form (wherewhat_pl/bench/baseline.py), and what it rests on."""
 
 import subprocess
 import sys
@@ -6,10 +6,10 @@ import sys
 import pytest
 import torch
 
-from wherewhat_pl.bench_baseline import gradient_difference, plain_form
+from wherewhat_pl.bench.baseline import gradient_difference, plain_form
 from wherewhat_pl.memory import keep_freed_memory
-from wherewhat_pl.networks import Critic
-from wherewhat_pl.networks.critic import FeatureMaps
+from wherewhat_pl.networks.critic import Critic
+from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.layers import append_minibatch_stddev
 from wherewhat_pl.system import DisentanglingGAN
 

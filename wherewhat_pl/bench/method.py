@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,12 +14,14 @@ from torch import Tensor
 from torch.autograd import grad
 
 from wherewhat_pl import losses
+from wherewhat_pl.bench.baseline import PlainPyTorchCritic, gradient_difference, plain_form, step_of
 from wherewhat_pl.bench.metrics import metrics_benchmark
 from wherewhat_pl.bench.photographs import benchmark
 from wherewhat_pl.bench.synthetic import benchmark_batches
 from wherewhat_pl.config import load_config
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.launch.cost import count_cost
+from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.networks import resample
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
@@ -123,47 +127,92 @@ def bench_r1(device: torch.device) -> Lines:
         )
 
 
-def _grouped_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -> Tensor:
+def _grouped_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1, bias: Tensor | None = None) -> Tensor:
     taps = torch.tensor(resample.TAPS, dtype=x.dtype, device=x.device)
     kernel = torch.outer(taps, taps) * (gain / taps.sum() ** 2)
-    return F.conv2d(x, kernel.expand(x.shape[1], 1, 4, 4), padding=padding, stride=stride, groups=x.shape[1])
+    return F.conv2d(x, kernel.expand(x.shape[1], 1, 4, 4), bias, padding=padding, stride=stride, groups=x.shape[1])
 
 
 def bench_step(device: torch.device) -> Lines:
-    """training steps, and their share of the device's own matrix-product peak"""
+    """training steps against their plain form, and their share of the device's own matrix-product peak"""
     peak = matmul_peak(device)
     yield f"peak: {peak / 1e9:.1f} GFLOP/s (float32 matrix product of 1024 x 1024)"
     for experiment in ("shapes3d_quick", "dsprites_quick", "shapes3d"):
         if experiment == "shapes3d" and device.type == "cpu":
-            yield "shapes3d: not run on a CPU (about a minute per step)"
+            yield "shapes3d: not run on a CPU (minutes per step)"
             continue
         config = load_config(experiment)
         if config.trainer.threads and device.type == "cpu":
             torch.set_num_threads(config.trainer.threads)
         system = DisentanglingGAN(config)
         gflop = count_cost(system).iteration
-        step = _step_of(system.to(device), device)
+        system.to(device)
+        difference = gradient_difference(system, device)
+        plain = plain_form(system)
         interval = config.model.r1.interval  # so many steps hold one with R1
 
-        def lazy_period(step: Callable[[], None] = step, interval: int = interval) -> None:
-            for _ in range(interval):
-                step()
+        def lazy_period(step: Callable[[], None], interval: int = interval) -> Callable[[], None]:
+            return lambda: [step() for _ in range(interval)]  # type: ignore[return-value, func-returns-value]
 
-        rate = config.trainer.batch_size * interval / paired_seconds({"period": lazy_period}, rounds=3)["period"]
+        works: dict[str, Callable[[], object]] = {
+            name: lazy_period(step_of(form, device)) for name, form in (("plain", plain), ("ours", system))
+        }
+        seconds = paired_seconds(works, rounds=5)
+        images = config.trainer.batch_size * interval
+        rate = images / seconds["ours"]
         yield (
-            f"{experiment}: {rate:.1f} images/s at batch {config.trainer.batch_size}, {gflop:.3g} GFLOP per image, "
-            f"{rate * gflop:.1f} GFLOP/s, {rate * gflop * 1e9 / peak:.0%} of the peak"
+            f"{experiment}: {rate:.1f} images/s at batch {config.trainer.batch_size}, "
+            f"{seconds['plain'] / seconds['ours']:.2f} times the plain step's {images / seconds['plain']:.1f}; "
+            f"gradients differ by {difference:.1g}; {gflop:.3g} GFLOP per image, {rate * gflop:.1f} GFLOP/s, "
+            f"{rate * gflop * 1e9 / peak:.0%} of the peak"
         )
 
 
-def _step_of(system: DisentanglingGAN, device: torch.device) -> Callable[[], None]:
-    """One step of a system as its trainer runs it, on images that are there already."""
-    optimizers = system.configure_optimizers()
-    config = system.config
-    reals = (
-        torch.rand(config.trainer.batch_size, system.channels, *(config.data.resolution,) * 2, device=device) * 2 - 1
-    )
-    return lambda: system.step(reals, *optimizers)
+def bench_critic(device: torch.device) -> Lines:
+    """D, forward and backward, against one in plain PyTorch: no equalized weights, no minibatch statistics"""
+    torch.set_num_threads(1)
+    for side, channels, batch in ((16, 24, 32), (32, 32, 32), (64, 64, 16)):
+        maps = FeatureMaps(channels, 0, channels, channels)
+        images = torch.randn(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+        works: dict[str, Callable[[], object]] = {}
+        for name, critic in (("ours", Critic(side, 3, 1, maps)), ("plain", PlainPyTorchCritic(side, 3, maps))):
+            critic.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            works[name] = lambda critic=critic, images=images: grad(critic(images).sum(), list(critic.parameters()))  # type: ignore[misc]
+        seconds = paired_seconds(works)
+        yield (
+            f"{side} px, {channels} channels, batch {batch}: ours {seconds['ours'] * 1e3:.1f} ms, plain PyTorch "
+            f"{seconds['plain'] * 1e3:.1f} ms, {seconds['plain'] / seconds['ours']:.2f} of ours"
+        )
+
+
+def bench_memory(device: torch.device) -> Lines:
+    """a training step with glibc's thresholds raised, against its own; in processes of their own, on the CPU"""
+    if not keep_freed_memory():
+        yield "another C library: nothing to compare"
+        return
+    rates: dict[str, list[float]] = {"glibc's own": [], "raised": []}
+    for _ in range(3):
+        for name, values in rates.items():
+            program = _MEMORY_PROGRAM.format(prepare="keep_freed_memory()" if name == "raised" else "")
+            values.append(float(subprocess.run([sys.executable, "-c", program], check=True, stdout=-1).stdout))
+    own, raised = (statistics.median(values) for values in rates.values())
+    yield f"shapes3d_quick: {raised:.1f} images/s, {raised / own:.2f} times as fast as with glibc's own thresholds"
+
+
+_MEMORY_PROGRAM = """
+import torch
+from wherewhat_pl.bench.baseline import step_of
+from wherewhat_pl.bench.method import paired_seconds
+from wherewhat_pl.config import load_config
+from wherewhat_pl.memory import keep_freed_memory
+from wherewhat_pl.system import DisentanglingGAN
+
+torch.set_num_threads(1)
+{prepare}
+config = load_config("shapes3d_quick")
+step = step_of(DisentanglingGAN(config), "cpu")
+print(config.trainer.batch_size / paired_seconds(dict(step=step), min_seconds=1)["step"])
+"""
 
 
 def matmul_peak(device: torch.device, side: int = 1024) -> float:
@@ -197,6 +246,8 @@ BENCHMARKS: dict[str, Callable[[torch.device], Lines]] = {
     "constriction": bench_constriction,
     "r1": bench_r1,
     "step": bench_step,
+    "critic": bench_critic,
+    "memory": bench_memory,
     "data": bench_data,
     "faces": bench_faces,
     "metrics": bench_metrics,

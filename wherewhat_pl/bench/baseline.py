@@ -10,13 +10,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhat_pl.networks.critic import Critic, FeatureMaps, ResidualDown
+from wherewhat_pl.networks.critic import Critic, ResidualDown
+from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.generator import Generator, ModulatedConv, ResidualConvs
 from wherewhat_pl.networks.layers import SLOPE, EqualizedConv2d, instance_norm
 from wherewhat_pl.networks.masks import RectangleConstriction, SoftmaxConstriction, SpatialConstriction
@@ -218,9 +218,7 @@ def step_of(
     if learning_rate is not None:
         for optimizer in optimizers:
             optimizer.param_groups[0]["lr"] = learning_rate
-    system.optimizers = lambda use_pl_optimizer=True: optimizers  # type: ignore[method-assign, assignment]
-    system._trainer = SimpleNamespace(world_size=1, strategy=None, global_rank=0)  # type: ignore[assignment]
     config = system.config
     shape = (config.trainer.batch_size, system.channels, *(config.data.resolution,) * 2)
     reals = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
-    return lambda: system.training_step(reals, 0)
+    return lambda: system.step(reals, *optimizers)
