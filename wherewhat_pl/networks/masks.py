@@ -74,7 +74,7 @@ def blend_styles(x: Tensor, masks: Tensor, scales: Tensor, shifts: Tensor) -> Te
 
 
 def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over H and W, and 1 / root mean square of what is left, eps 1e-8: ``[B, C, H, W]`` -> twice ``[B, 1, C]``."""
+    """Mean over H and W, and 1 / root mean square of what is left: ``[B, C, H, W]`` -> ``[B, 1, C]`` each."""
     mean = x.mean(dim=(2, 3), keepdim=True)
     variance = (x - mean).square().mean(dim=(2, 3))  # on a CPU twice as fast as var()
     return mean.flatten(1)[:, None], (variance + 1e-8).rsqrt()[:, None]
