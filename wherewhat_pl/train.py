@@ -30,6 +30,7 @@ from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
 from wherewhat_pl.distributed import device_count, strategy_for
 from wherewhat_pl.errors import CheckpointError, ConfigError
+from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.run.build import build_system, check_fits, data_for
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.files import read_rows
@@ -54,6 +55,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
     """
     started = time.monotonic()
     _quiet_libraries()
+    keep_freed_memory()
     config = replace(config, run=replace(config.run, name=config.run.name or default_name(config.seed, overrides)))
     status = 1
     with ExitStack() as held:

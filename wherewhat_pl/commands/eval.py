@@ -26,9 +26,11 @@ def run(settings: Settings) -> int:
     from wherewhat_pl.evaluation.context import EvaluationContext
     from wherewhat_pl.evaluation.evaluate import evaluate
     from wherewhat_pl.evaluation.registry import METRICS, default_metrics
+    from wherewhat_pl.memory import keep_freed_memory
     from wherewhat_pl.plugins import load_plugins
     from wherewhat_pl.run.loading import load_run
 
+    keep_freed_memory()
     load_plugins(settings.plugins)
     for name in settings.metrics:  # before the run is loaded, which takes longer
         if name not in METRICS:
