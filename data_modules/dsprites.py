@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.official import CHUNK, SIDE, Archive, expect
 from data_modules.rendering import dsprites as rendering
-from data_modules.synthetic import SyntheticDataModule
+from data_modules.synthetic import Geometry, SyntheticDataModule
 
 
 class DSpritesDataModule(SyntheticDataModule):
@@ -39,6 +41,16 @@ class DSpritesDataModule(SyntheticDataModule):
         self._sections = rendering.outline_sections().to(self.device)
         outlines = (rendering.SQUARE_HALF_WIDTH, rendering.ELLIPSE_HALF_AXES, rendering.HEART_SIN, rendering.HEART_COS)
         return f"{self.name} {self.resolution} {rendering.VERSION} {outlines}"
+
+    def geometry(self) -> Geometry:
+        """720 glyphs near the middle, each at four neighbouring places, since small pictures average over them."""
+        middle = rendering.NUM_POSITIONS // 2
+        sizes = (*self.factor_space.sizes[:3], 2, 2)
+        factors = FactorSpace(("shape", "scale", "orientation", "x", "y"), sizes).to_factors(torch.arange(prod(sizes)))
+        factors[:, 3:] += middle - 1
+        sections = rendering.outline_sections().to(self.device)
+        glyphs = rendering.draw(factors.to(self.device), sections, self.resolution).float() / 255
+        return Geometry(glyphs, ("shape", "scale", "orientation", "column", "row"), sizes, placed=True)
 
     def _render(self, factors: Tensor) -> Tensor:
         return rendering.draw(factors, self._sections, self.resolution)

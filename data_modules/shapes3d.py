@@ -14,7 +14,7 @@ from data_modules.errors import DataError
 from data_modules.factors import FactorSpace
 from data_modules.official import CHUNK, SIDE, Archive, expect
 from data_modules.rendering import shapes3d as rendering
-from data_modules.synthetic import SyntheticDataModule
+from data_modules.synthetic import Geometry, SyntheticDataModule
 
 LARGEST_CHUNK = 2**28  # bytes; a chunk is decompressed as a whole
 
@@ -41,6 +41,11 @@ class Shapes3DDataModule(SyntheticDataModule):
         self._hues = rendering.hue_colors().to(self.device) * 255
         self._sky = rendering.sky_color().to(self.device) * 255
         return f"{self.name} {self.resolution} {rendering.VERSION} {rendering.SCENE}"
+
+    def geometry(self) -> Geometry:
+        """480 geometries with the maps of sky, floor, wall and object."""
+        maps = rendering.geometry_maps(self.resolution, self.device)
+        return Geometry(maps.flatten(0, 2), ("scale", "shape", "orientation"), tuple(maps.shape[:3]))
 
     def _render(self, factors: Tensor) -> Tensor:
         geometry = (factors[:, 3] * 4 + factors[:, 4]) * 15 + factors[:, 5]

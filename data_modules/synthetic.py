@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,23 @@ from data_modules.errors import MissingDataError
 from data_modules.factors import FactorSpace
 from data_modules.official import Archive, OfficialImages, fingerprint, open_official
 from data_modules.verification import Finding
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """All shapes that a set's pictures can have, whatever their colours, or whatever their place.
+
+    Attributes:
+        maps: ``[G, K, H, W]`` float32: a picture of geometry g is a sum of its K maps times colours.
+        names: of the factors that make up the geometries.
+        sizes: numbers of their values, last factor fastest; their product is G.
+        placed: whether a picture is a geometry's only map, moved to some place, rather than where it is.
+    """
+
+    maps: Tensor
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    placed: bool = False
 
 
 class SyntheticDataModule(DeviceDataModule):
@@ -102,6 +120,10 @@ class SyntheticDataModule(DeviceDataModule):
     @abstractmethod
     def _render(self, factors: Tensor) -> Tensor:
         """Factors ``[B, num_factors]`` on the device -> ``[B, C, H, W]`` uint8."""
+
+    @abstractmethod
+    def geometry(self) -> Geometry:
+        """All shapes of the set, as they are drawn here at ``self.resolution``, on ``self.device``."""
 
     def images(self, indices: Tensor) -> Tensor:
         if self.source == "official":

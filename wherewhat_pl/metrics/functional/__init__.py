@@ -1,6 +1,12 @@
 """The metrics as pure functions of codes ``[N, n]`` and factors ``[N, f]``, numpy or torch, or of an encoder."""
 
 from wherewhat_pl.metrics.functional.beta_vae import beta_vae_score
+from wherewhat_pl.metrics.functional.coverage import (
+    coverage,
+    geometry_residuals,
+    orthonormal_bases,
+    placed_residuals,
+)
 from wherewhat_pl.metrics.functional.dci import dci
 from wherewhat_pl.metrics.functional.explicitness import explicitness
 from wherewhat_pl.metrics.functional.factor_vae import FACTOR_VAE_PRESETS, factor_vae_score
@@ -33,12 +39,14 @@ __all__ = [
     "UDRResult",
     "beta_vae_score",
     "code_dependence",
+    "coverage",
     "dci",
     "encode_grid",
     "explicitness",
     "factor_entropies",
     "factor_vae_score",
     "frechet_distance",
+    "geometry_residuals",
     "irs",
     "kernel_distance",
     "linear_separability",
@@ -50,6 +58,8 @@ __all__ = [
     "mig",
     "modularity",
     "mutual_information",
+    "orthonormal_bases",
+    "placed_residuals",
     "precision_recall",
     "sap",
     "sap_continuous",
