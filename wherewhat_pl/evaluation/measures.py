@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from data_modules.randomness import generator_for
+from data_modules.synthetic import SyntheticDataModule
 from wherewhat_pl import metrics
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.codes import encode_sample
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext, Outcome
+from wherewhat_pl.evaluation.coverage import geometry_coverage, sample_size
 from wherewhat_pl.evaluation.registry import metric
 from wherewhat_pl.evaluation.results import Row
 from wherewhat_pl.metrics import functional
@@ -209,6 +211,21 @@ def where(m: EvaluationContext) -> Outcome:
     }
     numbers = {name: float(details[name].nanmean()) for name in ("lift", "inside", "area", "stability")}
     return Outcome(numbers["lift"], numbers | {"overlap": functional.mean_overlap(mask)}, details)
+
+
+@metric(
+    "coverage",
+    "share of the geometry that is drawn, high",
+    settings=("images",),
+    needs=("geometry", "images"),
+    default=True,
+)
+def coverage(m: EvaluationContext) -> Outcome:
+    """Share of the geometry that samples draw, beside real images; see ``metrics/functional/coverage.py``."""
+    assert isinstance(m.data, SyntheticDataModule)
+    share = geometry_coverage(m.data, m.generated_images(), m.real_images())
+    numbers = {name: share[name] for name in ("best", "average", "real", "geometries")}
+    return Outcome(float(share), numbers | share["factors"], {}, {"samples": sample_size(m.data.geometry())})
 
 
 @metric("fd_vgg", "Frechet distance on VGG features (not FID), low", settings=("images",), needs=("images",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from data_modules.synthetic import SyntheticDataModule
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.evaluation.context import EvaluationContext, Outcome
 
@@ -20,7 +21,7 @@ class Metric:
         about: a few words for tables, with the direction that is better.
         measure: what gives its outcome.
         settings: names of the :class:`EvalSettings` it depends on, beside the seed.
-        needs: what there must be: ``factors``, ``attributes``, ``recognizer``, ``masks``, ``images``.
+        needs: what there must be: ``factors``, ``attributes``, ``geometry``, ``recognizer``, ``masks``, ``images``.
         split: whether several processes share the work; otherwise the first one does it.
         is_tpl: whether it is a TPL: it depends on the distance, and a threshold can be read into its rows later.
         default: whether it is measured if nothing else is asked for.
@@ -44,6 +45,9 @@ class Metric:
             return "needs the data that the model was trained on"
         if "factors" in self.needs and data is not None and data.factor_space is None:
             return f"needs known factors, and {data.name} has none{others}"
+        if "geometry" in self.needs and not isinstance(data, SyntheticDataModule):
+            name = "this model's" if data is None else data.name
+            return f"needs a set whose geometries are known, and {name} is none; pr_vgg's recall needs none"
         if "recognizer" in self.needs and not context.model.has_recognizer:
             return f"needs a recognizer, and model.loss=gan trains none{others}"
         if "attributes" in self.needs and data is not None and data.factor_space is not None:

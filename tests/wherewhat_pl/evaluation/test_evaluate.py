@@ -91,7 +91,7 @@ def test_another_threshold_counts_other_latents_and_measures_nothing(runs):
 def test_without_metrics_a_run_is_measured_by_all_that_it_has(runs, command):
     status, out, _ = command("eval", f"run={runs / 'gan'}", *FEW_WORDS)
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()[1:]] == ["tpl_small", "where"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["tpl_small", "where", "coverage"]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,13 @@ def test_a_metric_of_factors_on_a_set_without_any_is_one_line(runs, command, mon
     assert status == 2
     assert said.startswith("error: metrics=fvm: needs known factors, and shapes3d has none")
     assert said.count("\n") == 1
+
+
+def test_coverage_on_a_set_of_unknown_geometries_is_one_line(runs, command, monkeypatch):
+    monkeypatch.setattr("wherewhat_pl.evaluation.registry.SyntheticDataModule", int)
+    status, _, said = command("eval", f"run={runs / 'a'}", "metrics=coverage")
+    assert status == 2
+    assert said.startswith("error: metrics=coverage: needs a set whose geometries are known")
 
 
 def test_a_metric_of_masks_on_a_run_without_any_is_one_line(tiny, command, capsys):
