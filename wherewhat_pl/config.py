@@ -102,9 +102,13 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         for key in keys:
             value = attrgetter(key)(config)
             require(value is None or value >= least, f"{key}={value}: must be at least {least}")
-    for key in ("model.ps.weight", "model.infogan.weight", "model.r1.gamma", "model.optimizer.learning_rate"):
+    rates = ("model.optimizer.learning_rate", "model.optimizer.critic_ratio")
+    for key in ("model.ps.weight", "model.infogan.weight", "model.r1.gamma", *rates):
         value = attrgetter(key)(config)
         require(math.isfinite(value) and value >= 0, f"{key}={value}: must be finite and not negative")
+    falling = model.optimizer.falling
+    require(0 <= falling <= 1, f"model.optimizer.falling={falling}: must be between 0 and 1")
+    require(0 < model.ps.pairs <= 1, f"model.ps.pairs={model.ps.pairs}: must be above 0 and at most 1")
     kimg = ("model.ps.cascade_kimg", "model.ema.halflife_kimg", "model.augment.speed_kimg")
     for key in (*kimg, *(f"{group}.interval_kimg" for group in ("pictures", "eval", "logger", "checkpoint"))):
         value = attrgetter(key)(config)

@@ -50,6 +50,7 @@ class PerceptualSimplicityConfig:
     weight: float = 1.0  # lambda of the published code; the paper's lambda is n / 2 times it
     epsilon: float = 3.0  # size of the perturbation
     random_epsilon: bool = False  # epsilon * N(0, 2^2) per sample (the published setting) instead of epsilon
+    pairs: float = 1.0  # share of a batch that is perturbed and recognized, above 0; the rest is for D only
     cascade_kimg: float | None = None  # perturb one dimension for the whole batch, the next one after so many kimg
 
 
@@ -68,6 +69,8 @@ class R1Config:
 @dataclass
 class OptimizerConfig:
     learning_rate: float = 0.002
+    critic_ratio: float = 1.0  # D's rate over that of G and Q
+    falling: float = 0.0  # last share of trainer.max_kimg in which all rates fall to 0, linearly
     beta1: float = 0.0
     beta2: float = 0.99
     eps: float = 1.0e-8
@@ -202,9 +205,17 @@ class ExperimentConfig:
 REFERENCE: dict[str, Any] = {
     "model": {
         "prior": "normal",
-        "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True},
+        "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True, "pairs": 1.0},
         "r1": {"gamma": 100.0, "interval": 16},
-        "optimizer": {"learning_rate": 0.002, "beta1": 0.0, "beta2": 0.99, "eps": 1.0e-8, "generator_interval": 4},
+        "optimizer": {
+            "learning_rate": 0.002,
+            "critic_ratio": 1.0,
+            "falling": 0.0,
+            "beta1": 0.0,
+            "beta2": 0.99,
+            "eps": 1.0e-8,
+            "generator_interval": 4,
+        },
         "ema": {"halflife_kimg": 10.0, "recognizer": False},
         "generator": {
             "feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512},

@@ -136,6 +136,9 @@ class DisentanglingGAN(pl.LightningModule):
             generator_optimizer, discriminator_optimizer: as :meth:`configure_optimizers` makes them.
         """
         torch.manual_seed(seed_for(self.config.seed, "step", self.global_rank, self.images_seen))
+        if self.config.model.optimizer.falling > 0:
+            for optimizer in (generator_optimizer, discriminator_optimizer):
+                optimizer.param_groups[0]["lr"] = optimizer.defaults["lr"] * self._rate
         if self.config.trainer.channels_last:
             reals = reals.contiguous(memory_format=torch.channels_last)
 
@@ -159,11 +162,15 @@ class DisentanglingGAN(pl.LightningModule):
         """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1)."""
         latents = self.sample_latents(count)
         if self.config.model.loss == "ps":
-            dimensions, epsilon = self.sample_perturbation(count)
-            perturbed = losses.perturb(latents, dimensions, epsilon)
+            pairs = math.ceil(self.config.model.ps.pairs * count)
+            dimensions, epsilon = self.sample_perturbation(pairs)
+            perturbed = losses.perturb(latents[:pairs], dimensions, epsilon)
             images = self.generator(torch.cat([latents, perturbed]))
-            codes, perturbed_codes = self._recognize(images).chunk(2)
-            recognition = losses.perceptual_simplicity(latents, perturbed, codes, perturbed_codes, dimensions).mean()
+            paired = images if pairs == count else torch.cat([images[:pairs], images[count:]])
+            codes, perturbed_codes = self._recognize(paired).chunk(2)
+            recognition = losses.perceptual_simplicity(
+                latents[:pairs], perturbed, codes, perturbed_codes, dimensions
+            ).mean()
         else:
             images = self.generator(latents)
             recognition = images.new_zeros(())
@@ -204,6 +211,12 @@ class DisentanglingGAN(pl.LightningModule):
         return {"ps": model.ps.weight, "infogan": model.infogan.weight, "gan": 0.0}[model.loss]
 
     @property
+    def _rate(self) -> float:
+        """What all learning rates are multiplied by: 1, and falling to 0 in the last share of the training."""
+        left = 1 - self.images_seen / (self.config.trainer.max_kimg * 1000)
+        return min(1.0, max(left, 0.0) / self.config.model.optimizer.falling)
+
+    @property
     def _r1_interval(self) -> int:
         return self.config.model.r1.interval
 
@@ -221,16 +234,18 @@ class DisentanglingGAN(pl.LightningModule):
         return [
             self._adam(players, settings.generator_interval),
             self._adam(
-                list(self.discriminator.parameters()), self._r1_interval if self.config.model.r1.gamma > 0 else None
+                list(self.discriminator.parameters()),
+                self._r1_interval if self.config.model.r1.gamma > 0 else None,
+                settings.critic_ratio,
             ),
         ]
 
-    def _adam(self, parameters: list[nn.Parameter], lazy_interval: int | None) -> torch.optim.Adam:
+    def _adam(self, parameters: list[nn.Parameter], lazy_interval: int | None, factor: float = 1.0) -> torch.optim.Adam:
         settings = self.config.model.optimizer
         ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
         return torch.optim.Adam(
             parameters,
-            lr=settings.learning_rate * ratio,
+            lr=settings.learning_rate * factor * ratio,
             betas=(float(settings.beta1) ** ratio, float(settings.beta2) ** ratio),
             eps=settings.eps,
             fused=True,

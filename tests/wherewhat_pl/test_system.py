@@ -70,7 +70,14 @@ def test_compiled_networks_take_the_same_step(tiny):
 
 
 @pytest.mark.parametrize(
-    "settings", [["model.prior=uniform"], ["model.ps.cascade_kimg=0.004"], ["model.ema.recognizer=true"]]
+    "settings",
+    [
+        ["model.prior=uniform"],
+        ["model.ps.cascade_kimg=0.004"],
+        ["model.ema.recognizer=true"],
+        ["model.ps.pairs=0.5"],
+        ["model.optimizer.falling=1"],
+    ],
 )
 def test_variants_train(tiny, settings):
     assert fit(tiny(*settings), 2).images_seen == 8
@@ -112,6 +119,31 @@ def test_reference_preset_corrects_the_generators_adam_as_published(tiny):
     generator_adam, _ = DisentanglingGAN(config, 3).configure_optimizers()
     assert generator_adam.defaults["lr"] == pytest.approx(0.002 * 4 / 5)
     assert generator_adam.defaults["betas"] == pytest.approx((0.0, 0.99 ** (4 / 5)))
+
+
+def test_the_discriminators_rate_can_differ(tiny):
+    _, discriminator_adam = DisentanglingGAN(tiny("model.optimizer.critic_ratio=0.5"), 3).configure_optimizers()
+    assert discriminator_adam.defaults["lr"] == pytest.approx(0.001 * 16 / 17)
+
+
+def test_rates_fall_to_nothing_in_the_last_share_of_the_training(tiny):
+    system = DisentanglingGAN(tiny("model.optimizer.falling=0.25", "trainer.max_kimg=1"), 3)
+    rates = []
+    for system.images_seen in (0, 740, 750, 875, 1000, 1200):
+        rates.append(system._rate)
+    assert rates == pytest.approx([1, 1, 1, 0.5, 0, 0])
+
+
+def test_a_share_of_the_batch_is_perturbed_and_recognized(tiny):
+    """G draws the batch and the pairs' second images, D scores the batch, Q reads the pairs."""
+    system = DisentanglingGAN(tiny("model.ps.pairs=0.5"), 3)
+    seen = {}
+    for name in ("generator", "discriminator", "recognizer"):
+        getattr(system, name).register_forward_pre_hook(
+            lambda _, given, name=name: seen.__setitem__(name, len(given[0]))
+        )
+    system._generator_losses(8)
+    assert seen == {"generator": 12, "discriminator": 8, "recognizer": 8}
 
 
 def test_r1_is_due_every_sixteenth_batch(tiny):
