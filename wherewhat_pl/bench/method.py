@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from wherewhat_pl.bench.synthetic import benchmark_batches
 from wherewhat_pl.config import load_config
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.launch.cost import count_cost
-from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.networks import resample
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
@@ -187,7 +187,7 @@ def bench_critic(device: torch.device) -> Lines:
 
 def bench_memory(device: torch.device) -> Lines:
     """a training step with glibc's thresholds raised, against its own; in processes of their own, on the CPU"""
-    if not keep_freed_memory():
+    if platform.libc_ver()[0] != "glibc":
         yield "another C library: nothing to compare"
         return
     rates: dict[str, list[float]] = {"glibc's own": [], "raised": []}
