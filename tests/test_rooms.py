@@ -17,6 +17,7 @@ ORDER = (
     "wherewhat_pl.augment",
     "wherewhat_pl.signals",
     "wherewhat_pl.plugins",
+    "wherewhat_pl.memory",
     "wherewhat_pl.settings",
     "wherewhat_pl.schema",
     "wherewhat_pl.config",

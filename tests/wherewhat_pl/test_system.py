@@ -142,7 +142,7 @@ def test_a_share_of_the_batch_is_perturbed_and_recognized(tiny):
         getattr(system, name).register_forward_pre_hook(
             lambda _, given, name=name: seen.__setitem__(name, len(given[0]))
         )
-    system._generator_losses(8)
+    system.generator_losses(8)
     assert seen == {"generator": 12, "discriminator": 8, "recognizer": 8}
 
 

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from .inputs import Score
+from wherewhat_pl.metrics.inputs import Score
 
 
 def orthonormal_bases(maps: Tensor, tolerance: float = 1e-5) -> Tensor:
