@@ -96,7 +96,7 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     )
     for least, keys in {
         0: ("trainer.max_kimg",),
-        1: ("trainer.batch_size", "trainer.num_nodes", "trainer.devices", "model.r1.interval"),
+        1: ("trainer.batch_size", "trainer.accumulate", "trainer.num_nodes", "trainer.devices", "model.r1.interval"),
         2: ("checkpoint.keep", "pictures.columns"),
     }.items():
         for key in keys:
@@ -109,6 +109,10 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     falling = model.optimizer.falling
     require(0 <= falling <= 1, f"model.optimizer.falling={falling}: must be between 0 and 1")
     require(0 < model.ps.pairs <= 1, f"model.ps.pairs={model.ps.pairs}: must be above 0 and at most 1")
+    require(
+        model.ps.pairs == 1 or config.trainer.accumulate == 1,
+        f"model.ps.pairs={model.ps.pairs}: must be 1 with trainer.accumulate={config.trainer.accumulate}",
+    )
     kimg = ("model.ps.cascade_kimg", "model.ema.halflife_kimg", "model.augment.speed_kimg")
     for key in (*kimg, *(f"{group}.interval_kimg" for group in ("pictures", "eval", "logger", "checkpoint"))):
         value = attrgetter(key)(config)
@@ -135,14 +139,16 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     return config
 
 
-def check_divisible(batch_size: int, world_size: int) -> None:
+def check_divisible(batch_size: int, world_size: int, accumulate: int = 1) -> None:
     """The total batch must split evenly; raises :class:`ConfigError` naming the nearest sizes that do."""
-    if batch_size % world_size:
-        lower = batch_size // world_size * world_size
-        near = " or ".join(str(size) for size in (lower, lower + world_size) if size)
+    least = world_size * (4 * accumulate if accumulate > 1 else 1)  # minibatch statistics are over groups of four
+    if batch_size % least:
+        lower = batch_size // least * least
+        near = " or ".join(str(size) for size in (lower, lower + least) if size)
+        parts = f" and their {accumulate} parts of whole groups of four" if accumulate > 1 else ""
         raise ConfigError(
             f"trainer.batch_size={batch_size}: is the total and must be divisible by the {world_size} processes "
-            f"(devices x nodes); try {near}"
+            f"(devices x nodes){parts}; try {near}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -38,14 +39,38 @@ def gather_over_processes(values: Tensor) -> Tensor:
     return torch.stack(parts)
 
 
-def average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Replace gradients by their mean over all processes, in one reduction; without gradient stays without."""
+class GradientAverage:
+    """Replaces gradients by their mean over all processes, in one reduction of a buffer that is kept from step to step.
+
+    Args:
+        parameters: of one optimizer. Those without a gradient stay without.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self._flat: Tensor | None = None
+
+    def __call__(self) -> None:
+        """Call on all processes together."""
+        if count_processes() == 1:
+            return
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        sizes = [gradient.numel() for gradient in gradients]
+        if self._flat is None or len(self._flat) != sum(sizes):
+            self._flat = gradients[0].new_empty(sum(sizes))
+        views = [part.view_as(gradient) for part, gradient in zip(self._flat.split(sizes), gradients, strict=True)]
+        torch._foreach_copy_(views, gradients)
+        sum_over_processes(self._flat).div_(count_processes())
+        torch._foreach_copy_(gradients, views)
+
+
+def are_equal(tensors: Iterable[Tensor]) -> bool:
+    """Whether all processes hold the same numbers, by one reduction of two sums; alike on all of them."""
     if count_processes() == 1:
-        return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = sum_over_processes(torch.cat([gradient.flatten() for gradient in gradients])) / count_processes()
-    parts = flat.split([gradient.numel() for gradient in gradients])
-    torch._foreach_copy_(gradients, [part.view_as(grad) for part, grad in zip(parts, gradients, strict=True)])
+        return True
+    sums = torch.stack([torch.stack([t.double().sum(), t.double().square().sum()]) for t in tensors]).flatten()
+    largest = max_over_processes(torch.cat([sums, -sums]))
+    return bool((largest.view(2, -1).sum(0) == 0).all())
 
 
 def device_count(devices: int | None, accelerator: str) -> int:

@@ -115,6 +115,7 @@ class ModelConfig:
 class TrainerConfig:
     max_kimg: float = 25000.0  # length of the training, in thousands of real images
     batch_size: int = 32  # total over all devices
+    accumulate: int = 1  # parts into which each process cuts its share of a batch, one after the other in memory
     accelerator: str = "auto"  # auto | cpu | gpu
     devices: int | None = None  # per node; null: every GPU there is, or one CPU process
     num_nodes: int = 1

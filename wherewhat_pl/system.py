@@ -24,7 +24,13 @@ from wherewhat_pl import losses
 from wherewhat_pl.augment import INTERVAL as AUGMENT_INTERVAL
 from wherewhat_pl.augment import AdaptiveAugment
 from wherewhat_pl.config import to_dict
-from wherewhat_pl.distributed import average_gradients, count_processes, gather_over_processes, sum_over_processes
+from wherewhat_pl.distributed import (
+    GradientAverage,
+    are_equal,
+    count_processes,
+    gather_over_processes,
+    sum_over_processes,
+)
 from wherewhat_pl.errors import ConfigError, NonFiniteError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
@@ -84,6 +90,7 @@ class DisentanglingGAN(pl.LightningModule):
         if config.trainer.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images_seen = 0
+        self._averages: dict[int, GradientAverage] = {}
         self.latest: dict[str, float] = {}
         self._since = (0.0, 0)  # time and clock of the newest row
         # Per term, then batches and batches with R1; added up on the device, so that no step waits for the host.
@@ -142,28 +149,58 @@ class DisentanglingGAN(pl.LightningModule):
         if self.config.trainer.channels_last:
             reals = reals.contiguous(memory_format=torch.channels_last)
 
+        parts, count = self.config.trainer.accumulate, len(reals)
+        draws, of_generator, of_discriminator = self.draw(count), [], []
         with frozen(self.discriminator):
-            adversarial, recognition = self.generator_losses(len(reals))
-            self._update(generator_optimizer, adversarial + self._recognition_weight * recognition)
-        score_loss, r1, real_scores, fake_scores = self.discriminator_losses(reals)
-        self._update(discriminator_optimizer, score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
+            generator_optimizer.zero_grad()
+            for part in zip(*(split_groups(drawn, parts) for drawn in draws), strict=True):
+                adversarial, recognition = self.generator_losses(*part)
+                self._backward(adversarial + self._recognition_weight * recognition)
+                of_generator.append(torch.stack([adversarial, recognition]).detach())
+            self._move(generator_optimizer)
+        discriminator_optimizer.zero_grad()
+        for some_reals, latents in zip(
+            split_groups(reals, parts), split_groups(self.sample_latents(count), parts), strict=True
+        ):
+            score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, latents)
+            self._backward(score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
+            of_discriminator.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
+        self._move(discriminator_optimizer)
         self._update_averages()
         batches = self.images_seen // self.config.trainer.batch_size + 1
         if self.augment is not None and batches % AUGMENT_INTERVAL == 0:
             self.augment.adjust(self.config.trainer.batch_size)
 
+        (adversarial, recognition), (score_loss, r1, real_scores, fake_scores) = (
+            torch.stack(terms).mean(0) if parts > 1 else terms[0] for terms in (of_generator, of_discriminator)
+        )
         has_r1 = torch.full_like(r1, float(self._is_r1_step))
         self._sums += torch.stack(
             [adversarial, score_loss, recognition, r1, real_scores, fake_scores, torch.ones_like(r1), has_r1]
-        ).detach()
+        )
         self.images_seen += self.config.trainer.batch_size
 
-    def generator_losses(self, count: int) -> tuple[Tensor, Tensor]:
-        """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1)."""
+    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What a G phase draws for ``count`` images: latents ``[count, n]``, perturbed dimensions, and their epsilon.
+
+        Both are ``[pairs]``, where a share ``model.ps.pairs`` of the images is perturbed; empty for other losses.
+        """
         latents = self.sample_latents(count)
+        if self.config.model.loss != "ps":
+            return latents, latents.new_empty(0, dtype=torch.int64), latents.new_empty(0)
+        dimensions, epsilon = self.sample_perturbation(math.ceil(self.config.model.ps.pairs * count))
+        if not isinstance(epsilon, Tensor):
+            epsilon = latents.new_full((len(dimensions),), epsilon)
+        return latents, dimensions, epsilon
+
+    def generator_losses(self, latents: Tensor, dimensions: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
+        """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1).
+
+        Args:
+            latents, dimensions, epsilon: as :meth:`draw` gives them.
+        """
+        count, pairs = len(latents), len(dimensions)
         if self.config.model.loss == "ps":
-            pairs = math.ceil(self.config.model.ps.pairs * count)
-            dimensions, epsilon = self.sample_perturbation(pairs)
             perturbed = losses.perturb(latents[:pairs], dimensions, epsilon)
             images = self.generator(torch.cat([latents, perturbed]))
             paired = images if pairs == count else torch.cat([images[:pairs], images[count:]])
@@ -179,10 +216,10 @@ class DisentanglingGAN(pl.LightningModule):
         scores = self.discriminator(self._augmented(images[:count]))  # the adversarial term uses G(z) only
         return losses.generator_adversarial(scores).mean(), recognition
 
-    def discriminator_losses(self, reals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def discriminator_losses(self, reals: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
         with torch.no_grad():
-            fakes = self.generator(self.sample_latents(len(reals)))
+            fakes = self.generator(latents)
         fake_scores, real_scores = self._scores(fakes, reals)
         if self.augment is not None:
             self.augment.observe(real_scores)
@@ -251,10 +288,15 @@ class DisentanglingGAN(pl.LightningModule):
             fused=True,
         )
 
-    def _update(self, optimizer: Any, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        loss.backward()
-        average_gradients([p for group in optimizer.param_groups for p in group["params"]])
+    def _backward(self, loss: Tensor) -> None:
+        (loss / self.config.trainer.accumulate if self.config.trainer.accumulate > 1 else loss).backward()
+
+    def _move(self, optimizer: Any) -> None:
+        average = self._averages.get(id(optimizer))
+        if average is None:
+            average = GradientAverage(p for group in optimizer.param_groups for p in group["params"])
+            self._averages[id(optimizer)] = average
+        average()
         optimizer.step()
 
     @torch.no_grad()
@@ -356,6 +398,11 @@ class DisentanglingGAN(pl.LightningModule):
             means["augment_probability"] = float(self.augment.probability)
         return means
 
+    def require_equal(self) -> None:
+        """Raises :class:`NonFiniteError` if the processes' weights have parted; call on all of them together."""
+        if not are_equal(parameter for parameter in self.parameters()):
+            raise NonFiniteError(f"the processes' weights differ at {self.images_seen:,} images")
+
     def require_finite(self) -> None:
         """Raises :class:`NonFiniteError` naming the loss or the network that holds a NaN or an infinity."""
         self._finite_sums()
@@ -383,6 +430,18 @@ class DisentanglingGAN(pl.LightningModule):
         if isinstance(sums, Tensor) and sums.shape[1:] == self._sums.shape:
             same = len(sums) == count_processes()
             self._sums.copy_(sums[self.global_rank] if same else sums.sum(0) / count_processes())
+
+
+def split_groups(batch: Tensor, parts: int, group: int = 4) -> tuple[Tensor, ...]:
+    """A batch in parts that keep together what shares a minibatch standard deviation.
+
+    Sample i of B is in group ``i mod (B / group)``, in a part as in the whole, and in the pairs that PS makes of them.
+    """
+    if parts == 1:
+        return (batch,)
+    if not len(batch):
+        return (batch,) * parts
+    return tuple(part.flatten(0, 1) for part in batch.unflatten(0, (group, parts, -1)).unbind(1))
 
 
 @contextmanager

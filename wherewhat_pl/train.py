@@ -100,7 +100,7 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
 
     The folder's lock is held until ``held`` is closed.
     """
-    check_divisible(config.trainer.batch_size, _devices(config) * config.trainer.num_nodes)
+    check_divisible(config.trainer.batch_size, _devices(config) * config.trainer.num_nodes, config.trainer.accumulate)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     run, data = RunDir.of(config), data_for(config)

@@ -8,7 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from wherewhat_pl.cli import main
-from wherewhat_pl.distributed import average_gradients
+from wherewhat_pl.distributed import GradientAverage, are_equal
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
@@ -69,8 +69,18 @@ def _average(rank, results, port):
     ]
     parameters[0].grad = torch.full((3,), float(rank))
     parameters[1].grad = torch.full((2, 2), 10.0 * rank)
-    average_gradients(parameters)
+    average = GradientAverage(parameters)
+    average()
+    buffer = average._flat
+    for parameter in parameters[:2]:
+        parameter.grad.mul_(1)
+    average()
+    assert average._flat is buffer, "the buffer is kept"
     assert parameters[2].grad is None
+    assert are_equal(parameters)
+    with torch.no_grad():
+        parameters[2] += rank
+    assert not are_equal(parameters)
     results[rank] = [parameter.grad.tolist() for parameter in parameters[:2]]
     dist.destroy_process_group()
 

@@ -6,7 +6,8 @@ import pytorch_lightning as pl
 import torch
 
 from wherewhat_pl import losses
-from wherewhat_pl.errors import NonFiniteError
+from wherewhat_pl.config import check_divisible
+from wherewhat_pl.errors import ConfigError, NonFiniteError
 from wherewhat_pl.run.build import data_for
 from wherewhat_pl.system import DisentanglingGAN
 
@@ -142,7 +143,7 @@ def test_a_share_of_the_batch_is_perturbed_and_recognized(tiny):
         getattr(system, name).register_forward_pre_hook(
             lambda _, given, name=name: seen.__setitem__(name, len(given[0]))
         )
-    system.generator_losses(8)
+    system.generator_losses(*system.draw(8))
     assert seen == {"generator": 12, "discriminator": 8, "recognizer": 8}
 
 
@@ -247,3 +248,32 @@ def test_a_term_that_is_not_finite_is_named(tiny):
 def test_networks_must_draw_the_datas_resolution(tiny):
     with pytest.raises(ValueError, match=r"data.resolution=16: model.generator.modules draws 8 px"):
         DisentanglingGAN(tiny("data.resolution=16"), 3)
+
+
+@pytest.mark.parametrize("settings", [[], ["model.loss=infogan"], ["model.loss=gan", "model.mask=softmax"]])
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny, settings):
+    """Minibatch statistics included, since a group of four stays together; without noise, whose maps are drawn anew."""
+    modules = "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-2,C_spgroup-1-1]"
+    gradients = []
+    for parts in (1, 2, 4):
+        config = tiny(modules, "trainer.batch_size=16", f"trainer.accumulate={parts}", *settings)
+        system = DisentanglingGAN(config, 3)
+        optimizers = system.configure_optimizers()
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = 0.0  # D is seen at the same weights
+        reals = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        system.step(reals, *optimizers)
+        networks = [system.generator, system.discriminator, system.recognizer]
+        gradients.append([p.grad.clone() for network in networks if network is not None for p in network.parameters()])
+        sums = system._sums.clone()
+        gradients[-1].append(sums)
+    for parted in gradients[1:]:
+        for ours, whole in zip(parted, gradients[0], strict=True):
+            torch.testing.assert_close(ours, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_that_would_cut_a_group_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"trainer.batch_size=12.*2 parts of whole groups of four; try 8 or 16"):
+        check_divisible(12, 1, 2)
+    with pytest.raises(ConfigError, match=r"model.ps.pairs=0.5: must be 1 with trainer.accumulate=2"):
+        tiny("model.ps.pairs=0.5", "trainer.accumulate=2")

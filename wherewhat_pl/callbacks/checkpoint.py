@@ -77,6 +77,7 @@ class AtomicCheckpoint(EveryImages):
         if self._saved_at == system.images_seen:
             return path
         system.require_finite()
+        system.require_equal()
         trainer.save_checkpoint(path, weights_only=False)
         writer = trainer.strategy.checkpoint_io
         assert isinstance(writer, SealedCheckpoints)

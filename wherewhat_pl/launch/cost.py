@@ -56,11 +56,11 @@ def count_cost(system: DisentanglingGAN) -> Cost:
         return counter.flops / BATCH / 1e9
 
     def generator_phase() -> None:
-        adversarial, recognition = system.generator_losses(BATCH)
+        adversarial, recognition = system.generator_losses(*system.draw(BATCH))
         (adversarial + recognition).backward()
 
     def discriminator_phase() -> None:
-        loss, r1, *_ = system.discriminator_losses(reals)
+        loss, r1, *_ = system.discriminator_losses(reals, latents)
         (loss + r1).backward()
 
     interval = config.model.r1.interval

@@ -18,7 +18,7 @@ from wherewhat_pl.settings import ExperimentConfig
 def describe(config: ExperimentConfig) -> str:
     """A page of text; raises what building raises (``ConfigError``, ``DataError``)."""
     world_size = device_count(config.trainer.devices, config.trainer.accelerator) * config.trainer.num_nodes
-    check_divisible(config.trainer.batch_size, world_size)
+    check_divisible(config.trainer.batch_size, world_size, config.trainer.accumulate)
     data = data_for(config)
     with torch.device("meta"):  # sizes and costs need no memory
         system = build_system(config, data)
