@@ -26,6 +26,7 @@ from wherewhat_pl.callbacks.evaluation import Evaluation
 from wherewhat_pl.callbacks.interrupt import GracefulStop
 from wherewhat_pl.callbacks.pictures import TraversalPictures
 from wherewhat_pl.callbacks.progress import ImagesProgressBar
+from wherewhat_pl.callbacks.same_start import SameStart
 from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
 from wherewhat_pl.distributed import device_count, strategy_for
@@ -152,6 +153,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
         default_root_dir=run.checkpoints,  # where no file of Lightning's own, of another job, is found and preferred
         plugins=[SealedCheckpoints()],
         callbacks=[  # in this order at each batch end
+            SameStart(training.config, training.data),
             TraversalPictures(run, training.config.pictures),
             checkpoint,
             training.evaluation,
