@@ -6,10 +6,13 @@ import errno
 import json
 import os
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from data_modules.errors import one_line
 
 
 @contextmanager
@@ -35,6 +38,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def forget_partial(*folders: Path) -> None:
+    """Remove what a process that was killed within :func:`replacing` has left; call while nobody else writes there."""
+    for folder in folders:
+        for left in folder.glob(".*.partial"):
+            left.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -90,3 +100,34 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
         except OSError:
             file.truncate(end)
             raise
+
+
+class PatientRows:
+    """Appends rows to a file; one that cannot be written (a full disk) costs one warning and waits for the next.
+
+    Args:
+        path: of the JSON lines file.
+
+    Attributes:
+        missed: whether a row could not be written at its time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.missed = path, False
+        self._waiting: list[dict[str, Any]] = []
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Append a row, after those that wait."""
+        self._waiting.append(row)
+        self.write()
+
+    def write(self) -> None:
+        """Write what waits, as far as that is possible."""
+        try:
+            while self._waiting:
+                append_row(self.path, self._waiting[0])
+                self._waiting.pop(0)
+        except OSError as error:
+            if not self.missed:
+                warnings.warn(f"{self.path}: cannot be written ({one_line(error.strerror or error)}); training goes on")
+            self.missed = True

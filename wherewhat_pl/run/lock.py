@@ -41,6 +41,7 @@ def run_lock(folder: Path) -> Iterator[str]:
     """
     path, token = folder / ".lock", uuid.uuid4().hex
     note = _take(path, token)
+    _forget_attempts(folder)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, token, stop), daemon=True, name="run lock")
     beat.start()
@@ -73,8 +74,8 @@ def _create(path: Path, token: str) -> bool:
     """Whether the lock is ours now: a file that is whole when it appears, linked to a name that must be free."""
     content = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "token": token}
     own = path.with_name(f".lock.{token}")
-    own.write_text(json.dumps(content))
     try:
+        own.write_text(json.dumps(content))
         os.link(own, path)
     except FileExistsError:
         return False
@@ -138,10 +139,24 @@ def _remove_lost(path: Path, holder: dict[str, Any] | None) -> None:
     aside.unlink(missing_ok=True)
 
 
+def _forget_attempts(folder: Path) -> None:
+    """Remove what processes left that were killed while they tried to take the lock; not what others need now."""
+    now = _clock(folder)
+    for left in [*folder.glob(".lock.*"), *folder.glob(".clock.*")]:
+        with contextlib.suppress(FileNotFoundError):
+            if now - left.stat().st_mtime > STALE_S:
+                left.unlink()
+
+
 def _beat(path: Path, token: str, stop: threading.Event) -> None:
+    """Keep the lock alive. Who was halted for so long that it counted as lost must not go on beside its successor."""
     while not stop.wait(BEAT_S):
         with contextlib.suppress(OSError):
-            if (_read(path) or {}).get("token") == token:
+            holder = _read(path)
+            if holder is not None and holder["token"] != token:
+                os.write(2, f"error: {path.parent}: taken over by {_in_words(holder)}; this process ends\n".encode())
+                os._exit(1)
+            if holder is not None:
                 os.utime(path)
 
 
