@@ -9,6 +9,10 @@ try:
     from wherewhat_pl.cli import main
 
     main()
-except signals.Stopped as stop:  # before there was a command
-    print(f"error: {stop}; nothing is lost, the same command goes on", file=sys.stderr)
+except SystemExit as end:
+    signals.finish(end.code if isinstance(end.code, int) else 1)
+    raise
+except signals.Stopped as stop:  # on the way into or out of a command
+    signals.finish(128 + stop.number)
+    print(f"error: {stop}", file=sys.stderr)
     raise SystemExit(128 + stop.number) from None

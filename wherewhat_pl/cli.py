@@ -146,7 +146,7 @@ def _guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         return _fail(str(error), 1)
     except Stopped as stop:
-        return _fail(f"{stop}; nothing is lost, the same command goes on", 128 + stop.number)
+        return _fail(str(stop), 128 + stop.number)
     except KeyboardInterrupt:
         return _fail("stopped; the last checkpoint is kept", 130)
 

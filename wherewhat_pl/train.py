@@ -34,7 +34,7 @@ from wherewhat_pl.errors import CheckpointError, ConfigError
 from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.run.build import build_system, check_fits, data_for
 from wherewhat_pl.run.checkpoints import load_checkpoint
-from wherewhat_pl.run.files import read_rows
+from wherewhat_pl.run.files import forget_partial, read_rows
 from wherewhat_pl.run.folder import RunDir, default_name, find_run
 from wherewhat_pl.run.provenance import provenance
 from wherewhat_pl.settings import ExperimentConfig
@@ -70,6 +70,8 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
             status = 0 if received is None else 128 + received
         finally:
             close_loggers(loggers, status)
+        if status:  # Lightning's launcher kills this process if another one ends before it with a status like this
+            trainer.strategy.barrier("stopped")
     return status
 
 
@@ -111,14 +113,14 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
     if _is_first_process() and (note := run.hold(held)):
         print(f"warning: {note}", file=sys.stderr)
     checkpoint, images_seen, complaints = run.newest_sound_checkpoint()
+    if checkpoint is None and complaints:
+        first = complaints[0].removesuffix("; using the one before it")
+        raise CheckpointError(f"{first}, as all others there; choose another run.name to start anew")
     if _is_first_process():
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
+        forget_partial(run.path, run.checkpoints, run.pictures)
         for complaint in complaints:
             print(f"warning: {complaint}", file=sys.stderr)
-    if checkpoint is None and complaints:
-        raise CheckpointError(
-            f"{run.checkpoints}: no checkpoint there can be read; choose another run.name to start anew"
-        )
     rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
     rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
     if checkpoint is not None:
@@ -168,7 +170,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
 
 
 def fit(trainer: pl.Trainer, training: Training) -> int | None:
-    """Train to the end, or to a signal, whose number is returned."""
+    """Train to the end, or to a signal, whose number is returned, even if it came after the last step."""
     system, seen = training.system, training.images_seen
     if trainer.is_global_zero and seen < system.max_images:
         interval = training.config.logger.interval_kimg * 1000
@@ -177,7 +179,8 @@ def fit(trainer: pl.Trainer, training: Training) -> int | None:
     with signals.waiting():
         trainer.fit(system, training.data, ckpt_path=training.checkpoint, weights_only=True)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return next(callback.received for callback in callbacks if isinstance(callback, GracefulStop))
+    agreed = next(callback.received for callback in callbacks if isinstance(callback, GracefulStop))
+    return agreed or signals.received()
 
 
 def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minutes: float) -> None:
@@ -186,6 +189,7 @@ def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minute
     if received is not None:
         command = shlex.join(["python", "-m", "wherewhat_pl", *(argument for argument in sys.argv[1:] if argument)])
         print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {command}")
+        _say_what_was_missed(trainer)
         return
     print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
     text, results = summarize(system.model(), training.data, training.config.factors.images, training.config.seed)
@@ -195,10 +199,14 @@ def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minute
             logger.log_metrics(results, step=system.images_seen)
     print(f"{text}\npictures     {run.picture_at(system.images_seen)}\ncheckpoint   {run.last_checkpoint}")
     print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
+    _say_what_was_missed(trainer)
+
+
+def _say_what_was_missed(trainer: pl.Trainer) -> None:
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     for part in [*trainer.loggers, *callbacks]:
         if getattr(part, "missed", False):
-            print(f"warning: {type(part).__name__} could not write everything, see above", file=sys.stderr)
+            print(f"warning: {type(part).__name__} could not write everything in time, see above", file=sys.stderr)
 
 
 def _load_weights(system: DisentanglingGAN, source: str) -> None:

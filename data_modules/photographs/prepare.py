@@ -322,7 +322,8 @@ def _work(
     budget: PixelBudget,
     parent: int,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C too, and ends its workers
+    for number in (signal.SIGINT, signal.SIGUSR1):  # the parent hears them too, and ends its workers
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a training's own handler came along with the fork
     if inherited is not None:
         os.close(inherited)

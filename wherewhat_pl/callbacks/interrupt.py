@@ -34,8 +34,15 @@ class GracefulStop(pl.Callback):
         batches = system.images_seen // system.config.trainer.batch_size
         if trainer.world_size > 1 and batches % BATCHES_BETWEEN_AGREEMENTS:
             return
-        own = torch.tensor(signals.received() or 0, device=system.device)
-        self.received = int(max_over_processes(own)) or None
+        self._agree(trainer, system)
         if self.received is not None:
             self.checkpoint.save(trainer, system)
             trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
+        self._agree(trainer, system)  # on what came after the last time
+
+    def _agree(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
+        self.received = signals.received()
+        if trainer.world_size > 1:
+            self.received = int(max_over_processes(torch.tensor(self.received or 0, device=system.device))) or None

@@ -39,7 +39,8 @@ class TraversalPictures(EveryImages):
             self.on_images(trainer, system)
 
     def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
-        self.on_images(trainer, system)
+        if system.images_seen >= system.max_images:  # whoever sent a signal is waiting
+            self.on_images(trainer, system)
 
     def on_images(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
         """Draw now, on the first rank; a picture that is there already is left."""
@@ -53,7 +54,7 @@ class TraversalPictures(EveryImages):
                 picture.save(temporary, format="PNG")
         except OSError as error:
             if not self.missed:
-                warnings.warn(f"{path}: cannot be written ({one_line(error)}); training goes on")
+                warnings.warn(f"{path}: cannot be written ({one_line(error.strerror or error)}); training goes on")
             self.missed = True
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
