@@ -132,8 +132,11 @@ class DisentanglingGAN(pl.LightningModule):
         strategy = self.trainer.strategy
         with strategy.block_backward_sync() if hasattr(strategy, "block_backward_sync") else nullcontext():
             self.step(reals, wrapped[0], bare[1])
-        if self.is_due(self.config.logger.interval_kimg):  # before any callback saves or draws what is not finite
+        # Before any callback saves or draws what is not finite, and so that no kill parts a row from its checkpoint.
+        if self.is_due(self.config.logger.interval_kimg):
             self.log_losses()
+        elif self.images_seen >= self.max_images:  # a row that a longer training does not have
+            self.log_losses(keep_sums=True)
 
     def step(self, reals: Tensor, generator_optimizer: Any, discriminator_optimizer: Any) -> None:
         """G and Q against D, then D against G, then the averages and the clock; needs no trainer.
@@ -344,19 +347,18 @@ class DisentanglingGAN(pl.LightningModule):
         if self.images_seen >= self.max_images:
             self.trainer.should_stop = True
 
-    def on_train_end(self) -> None:
-        if self.images_seen >= self.max_images > self._since[1]:  # not where a signal ended it, nor twice
-            self.log_losses()
-
-    def log_losses(self) -> None:
+    def log_losses(self, keep_sums: bool = False) -> None:
         """Mean losses and speed since the last time, to all loggers; call on all processes together.
 
         Reading them is the only place where a step waits for the device.
 
+        Args:
+            keep_sums: let the next row start where this one does.
+
         Raises:
             NonFiniteError: a loss is NaN or infinite.
         """
-        means = self.read_losses()
+        means = self.read_losses(keep_sums)
         if not means:
             return
         now, (then, images_then) = time.monotonic(), self._since
@@ -375,14 +377,18 @@ class DisentanglingGAN(pl.LightningModule):
         """The averages as a :class:`Model`; it shares their weights, so it stays up to date."""
         return Model(self.generator_ema, self.recognizer_ema or self.recognizer, self.config.model.prior)
 
-    def read_losses(self) -> dict[str, float]:
+    def read_losses(self, keep_sums: bool = False) -> dict[str, float]:
         """Mean of every loss since the last reading, over all ranks; costs one synchronization and resets the sums.
+
+        Args:
+            keep_sums: do not reset them.
 
         Raises:
             NonFiniteError: a mean is NaN or infinite.
         """
         *totals, batches, r1_batches = self._finite_sums()
-        self._sums.zero_()
+        if not keep_sums:
+            self._sums.zero_()
         if not batches:
             return {}
         means = {name: total / batches for name, total in zip(TERMS, totals, strict=True)}

@@ -43,12 +43,12 @@ def test_a_diverging_run_stops_says_which_term_and_keeps_the_last_good_checkpoin
 def test_a_full_disk_is_said_and_training_goes_on(tiny, monkeypatch):
     save, calls = torch.save, []
 
-    def save_on_a_full_disk_twice(checkpoint, path):
-        calls.append(path)
+    def save_on_a_full_disk_twice(checkpoint, file):
+        calls.append(file)
         if len(calls) <= 2:
-            path.write_bytes(b"half a file")
+            file.write(b"half a file")
             raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
-        save(checkpoint, path)
+        save(checkpoint, file)
 
     monkeypatch.setattr("wherewhat_pl.callbacks.checkpoint.torch.save", save_on_a_full_disk_twice)
     config = tiny("trainer.max_kimg=0.032")

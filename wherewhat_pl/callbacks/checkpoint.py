@@ -36,11 +36,15 @@ class AtomicCheckpoint(EveryImages):
     Args:
         run: where to.
         settings: intervals, and how many checkpoints are kept.
+
+    Attributes:
+        missed: whether one could not be written.
     """
 
     def __init__(self, run: RunDir, settings: CheckpointConfig) -> None:
         super().__init__(settings.interval_kimg)
         self.run, self.settings = run, settings
+        self.missed = False
         self._saved_at: int | None = None
         self._saved_time = time.monotonic()
 
@@ -61,6 +65,7 @@ class AtomicCheckpoint(EveryImages):
         try:
             self.save(trainer, system)
         except OSError as error:
+            self.missed = True
             rank_zero_warn(f"checkpoint: not saved at {system.images_seen:,} images ({error}); training goes on")
 
     def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
@@ -85,8 +90,10 @@ class AtomicCheckpoint(EveryImages):
             raise OSError(failure)
         if trainer.is_global_zero:
             self._link_last(path)
-            for old in self.run.kept_checkpoints()[self.settings.keep :]:
-                old.unlink(missing_ok=True)
+            kept = self.run.kept_checkpoints()
+            newer = [other for other in kept if other.name > path.name]  # damaged: this run went on from before them
+            for other in [*newer, *kept[len(newer) + self.settings.keep :]]:
+                other.unlink(missing_ok=True)
         self._saved_at, self._saved_time = system.images_seen, time.monotonic()
         return path
 
@@ -111,9 +118,12 @@ class SealedCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         try:
             with replacing(Path(path)) as temporary:
-                torch.save(checkpoint, temporary)
+                with temporary.open("wb") as file:
+                    torch.save(checkpoint, file)
                 seal(temporary)
-        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError when the disk is full
-            self.failure = f"{path}: {one_line(error)}"
+        except (OSError, RuntimeError) as error:
+            # A full disk: torch's writer comes to its own conclusion, in its own words, from the file's error.
+            cause = error.__context__ if isinstance(error.__context__, OSError) else error
+            self.failure = f"{path}: {one_line(cause.strerror if isinstance(cause, OSError) else cause)}"
         else:
             self.failure = None

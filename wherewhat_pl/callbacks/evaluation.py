@@ -12,7 +12,8 @@ from wherewhat_pl.callbacks.periodic import EveryImages
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import identity, measure
 from wherewhat_pl.evaluation.registry import METRICS, check_metrics
-from wherewhat_pl.evaluation.results import append_result, find_result, read_results
+from wherewhat_pl.evaluation.results import Row, find_result, read_results
+from wherewhat_pl.run.files import PatientRows, read_rows
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import EvalConfig
 from wherewhat_pl.system import DisentanglingGAN
@@ -36,6 +37,7 @@ class Evaluation(EveryImages):
     def __init__(self, run: RunDir, settings: EvalConfig, system: DisentanglingGAN, data: DeviceDataModule) -> None:
         super().__init__(settings.interval_kimg)
         self.run, self.settings = run, settings
+        self.rows = PatientRows(run.eval_file)
         self.measured_by = EvalSettings(distance=settings.distance, threshold=settings.threshold)
         self.data = data
         if settings.interval_kimg is not None:
@@ -45,23 +47,27 @@ class Evaluation(EveryImages):
         if system.images_seen and self.is_due(trainer, system):  # what a signal or a kill has kept from being measured
             self.on_images(trainer, system)
 
+    def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
+        self.rows.write()
+
+    @property
+    def missed(self) -> bool:
+        """Whether a result could not be written at its time."""
+        return self.rows.missed
+
     def on_images(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
         """Measure now, on all processes together; a signal ends it, and what is missing is measured on continuing."""
         context = self._context(system)
         if trainer.world_size == 1:  # several processes must measure the same
             context.progress = _end_if_stopped
         known = read_results(self.run.eval_file) if trainer.is_global_zero else []
-        missing = [
-            name for name in dict.fromkeys(self.settings.metrics) if find_result(known, identity(name, context)) is None
-        ]
-        missing = trainer.strategy.broadcast(missing)  # only the first process reads the file
-        for name in missing:
-            if not (METRICS[name].split or trainer.is_global_zero):
+        found = {name: find_result(known, identity(name, context)) for name in self.settings.metrics}
+        found = trainer.strategy.broadcast(found)  # only the first process reads the file
+        for name, row in found.items():
+            if row is None and not (METRICS[name].split or trainer.is_global_zero):
                 continue
             try:
-                row = measure(name, context)
-                if trainer.is_global_zero:
-                    append_result(self.run.eval_file, row)
+                row = row or measure(name, context)
             except _Stopped:
                 return
             except Exception as error:
@@ -69,10 +75,19 @@ class Evaluation(EveryImages):
                     raise
                 rank_zero_warn(f"{name}: not measured at {system.images_seen:,} images ({one_line(error)})")
                 continue
-            if trainer.is_global_zero and row["value"] is not None:
-                for logger in trainer.loggers:
-                    logger.log_metrics({f"eval/{name}": row["value"]}, step=system.images_seen)
+            if trainer.is_global_zero:
+                self._write(trainer, row, is_new=found[name] is None)
         trainer.strategy.barrier("evaluation")
+
+    def _write(self, trainer: pl.Trainer, row: Row, is_new: bool) -> None:
+        """Into ``eval.jsonl``, and to the loggers what they do not have: a continued run's rows are written again."""
+        if is_new:
+            self.rows.append(row)
+        key, images_seen = f"eval/{row['metric']}", row["images_seen"]
+        logged = any(key in old and old.get("images_seen") == images_seen for old in read_rows(self.run.metrics_file))
+        if row["value"] is not None and not logged:
+            for logger in trainer.loggers:
+                logger.log_metrics({key: row["value"]}, step=images_seen)
 
     def _context(self, system: DisentanglingGAN) -> EvaluationContext:
         data = self.data

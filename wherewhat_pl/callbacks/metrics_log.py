@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from data_modules.errors import one_line
-from wherewhat_pl.run.files import append_row
+from wherewhat_pl.run.files import PatientRows
 from wherewhat_pl.run.folder import RunDir
 
 
@@ -20,32 +18,27 @@ class MetricsLog(Logger):
 
     Args:
         run: whose file.
-
-    Attributes:
-        missed: whether a row could not be written at its time.
     """
 
     name, version = "metrics.jsonl", ""
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
-        self.run = run
-        self.missed = False
-        self._waiting: list[dict[str, Any]] = []
+        self.rows = PatientRows(run.metrics_file)
+
+    @property
+    def missed(self) -> bool:
+        """Whether a row could not be written at its time."""
+        return self.rows.missed
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # type: ignore[override]
         """Append one row, if there is anything to tell; ``step`` is images_seen."""
-        if not metrics:
-            return
-        self._waiting.append({"images_seen": step, **{name: _finite(value) for name, value in metrics.items()}})
-        try:
-            while self._waiting:
-                append_row(self.run.metrics_file, self._waiting[0])
-                self._waiting.pop(0)
-        except OSError as error:
-            if not self.missed:
-                warnings.warn(f"{self.run.metrics_file}: cannot be written ({one_line(error)}); training goes on")
-            self.missed = True
+        if metrics:
+            self.rows.append({"images_seen": step, **{name: _finite(value) for name, value in metrics.items()}})
+
+    def finalize(self, status: str) -> None:
+        """Write what is still waiting; Lightning calls it at the end, however a training ends."""
+        self.rows.write()
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """They stand in ``config.yaml``."""

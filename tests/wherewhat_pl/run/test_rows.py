@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from wherewhat_pl.run import files
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
 
@@ -53,9 +54,7 @@ def test_a_finished_run_started_again_adds_nothing(tiny, uninterrupted):
 
 
 def test_a_full_disk_costs_a_warning_and_its_rows_are_caught_up(tiny, uninterrupted, monkeypatch, capsys):
-    from wherewhat_pl.callbacks import metrics_log
-
-    append, calls = metrics_log.append_row, []
+    append, calls = files.append_row, []
 
     def full_for_a_while(path, row):
         calls.append(row)
@@ -63,7 +62,7 @@ def test_a_full_disk_costs_a_warning_and_its_rows_are_caught_up(tiny, uninterrup
             raise OSError(28, "No space left on device", str(path))
         append(path, row)
 
-    monkeypatch.setattr(metrics_log, "append_row", full_for_a_while)
+    monkeypatch.setattr(files, "append_row", full_for_a_while)
     config = tiny(LENGTH)
     with pytest.warns(UserWarning, match=r"metrics.jsonl: cannot be written .*training goes on") as warned:
         assert train(config, []) == 0
