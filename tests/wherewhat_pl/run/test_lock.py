@@ -74,3 +74,22 @@ def test_of_many_that_take_over_at_once_one_gets_it(tmp_path):
     for process in processes:
         process.join()
     assert sorted(results.get() for _ in processes) == ["held"] + ["refused"] * 7
+
+
+def test_who_was_halted_for_so_long_that_another_took_over_ends(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+from wherewhat_pl.run import lock
+lock.BEAT_S = 0.1
+with lock.run_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        held_by(tmp_path, token="another")
+        assert process.wait(timeout=30) == 1
+        assert f"taken over by process {os.getpid()}" in process.stderr.read()
+    assert (tmp_path / ".lock").exists(), "the other's"

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint
 from wherewhat_pl.run import files
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
@@ -44,6 +45,41 @@ def test_killed_before_the_first_checkpoint_no_row_is_doubled(tiny, uninterrupte
         file.write('{"images_seen": 24, "loss/gen')
     assert train(config, []) == 0
     assert rows_of(config) == uninterrupted
+
+
+def test_killed_right_after_the_last_checkpoint_the_last_row_is_there(tiny, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def save_and_be_killed(checkpoint, trainer, system):
+        save(checkpoint, trainer, system)
+        if system.images_seen == 20:
+            raise Killed
+
+    alone, config = tiny("trainer.max_kimg=0.020"), tiny("trainer.max_kimg=0.020", "run.name=killed")
+    assert train(alone, []) == 0
+    save = AtomicCheckpoint.save
+    with monkeypatch.context() as patch:
+        patch.setattr(AtomicCheckpoint, "save", save_and_be_killed)
+        with pytest.raises(Killed):
+            train(config, [])
+    assert train(config, []) == 0
+    assert [row["images_seen"] for row in rows_of(config)] == [8, 16, 20, 20], "losses, and what was learned"
+    assert rows_of(config) == rows_of(alone)
+
+
+def test_rows_of_metrics_are_there_once_after_continuing(tiny):
+    """The continued run writes its rows again, but what stands in eval.jsonl is not measured again."""
+    measured = ("eval.interval_kimg=0.016", "eval.metrics=[where]")
+    alone, config = tiny(*measured, LENGTH), tiny(*measured, LENGTH, "run.name=continued")
+    assert train(alone, []) == 0
+    for length in ("trainer.max_kimg=0.016", "trainer.max_kimg=0.020"):
+        assert train(tiny(*measured, length, "run.name=continued"), []) == 0
+    newest = RunDir.of(config).kept_checkpoints()[0]
+    newest.unlink()  # as if killed before it: measured at 16 before, and at 16 it goes on
+    assert train(config, []) == 0
+    assert [row["images_seen"] for row in rows_of(config) if "eval/where" in row] == [16, 32, 48]
+    assert rows_of(config) == rows_of(alone)
 
 
 def test_a_finished_run_started_again_adds_nothing(tiny, uninterrupted):
