@@ -118,7 +118,8 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
         raise CheckpointError(f"{first}, as all others there; choose another run.name to start anew")
     if _is_first_process():
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
-        forget_partial(run.path, run.checkpoints, run.pictures)
+        for path in (run.config_file, run.metrics_file, run.checkpoints / "*", run.pictures / "*"):
+            forget_partial(path)
         for complaint in complaints:
             print(f"warning: {complaint}", file=sys.stderr)
     rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))

@@ -206,7 +206,7 @@ def moments(count: int, seed: int, start_s: float, training_s: float) -> Iterato
             yield SIGNALS[number % 4], draw.uniform(0, 0.7 * training_s), "folder"
 
 
-def try_moments(root: Path, count: int, seed: int, per_run: int = 2, log: Any = None) -> Counter[str]:
+def try_moments(root: Path, count: int, seed: int, per_run: int = 4, log: Any = None) -> Counter[str]:
     """Disturb ``count`` times, ``per_run`` times a run.
 
     Returns:

@@ -40,11 +40,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def forget_partial(*folders: Path) -> None:
-    """Remove what a process that was killed within :func:`replacing` has left; call while nobody else writes there."""
-    for folder in folders:
-        for left in folder.glob(".*.partial"):
-            left.unlink(missing_ok=True)
+def forget_partial(path: Path) -> None:
+    """Remove what was left by processes killed within :func:`replacing`; call while nobody else replaces that file.
+
+    Args:
+        path: what was to be replaced; its name may be a pattern.
+    """
+    for left in path.parent.glob(f".{path.name}.*partial"):
+        left.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

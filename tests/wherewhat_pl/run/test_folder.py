@@ -6,7 +6,7 @@ import torch
 
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.run.checkpoints import load_checkpoint
-from wherewhat_pl.run.files import append_row, read_rows, write_atomically
+from wherewhat_pl.run.files import append_row, forget_partial, read_rows, write_atomically
 from wherewhat_pl.run.folder import RunDir, default_name, find_run
 from wherewhat_pl.train import train
 
@@ -144,6 +144,15 @@ def test_atomic_write_leaves_the_old_file_if_the_new_one_fails(tmp_path, monkeyp
     assert str(path) in str(error.value)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    for name in (".a.ckpt.01ab.partial", ".last.ckpt.partial", ".a.html.01ab.partial", "a.ckpt", ".lock"):
+        (tmp_path / name).touch()
+    forget_partial(tmp_path / "a.ckpt")
+    assert not (tmp_path / ".a.ckpt.01ab.partial").exists()
+    forget_partial(tmp_path / "*.ckpt")
+    assert {path.name for path in tmp_path.iterdir()} == {".a.html.01ab.partial", "a.ckpt", ".lock"}
 
 
 def test_names_come_from_what_makes_a_run_another_one():
