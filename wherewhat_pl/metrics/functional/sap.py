@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair, check_split, varying_factors
-from wherewhat_pl.metrics.numerics.linear_svm import SortedProblems, fit
-
-_CHUNK_SAMPLES = 4_000_000  # sorted samples kept at a time, about 40 bytes each
+from wherewhat_pl.metrics.numerics.linear_svm import Problem, SortedSamples, fit
 
 
 def sap(
@@ -39,39 +37,16 @@ def sap(
     """
     train, train_factors, test, test_factors = check_split(codes_train, factors_train, codes_test, factors_test)
     varying = varying_factors(train_factors, "SAP")
-    classes, numbers, counts = [], [], []
-    for factor in train_factors[:, varying].T:
-        values, inverse, sizes = np.unique(factor, return_inverse=True, return_counts=True)
-        if len(values) == 2:  # liblinear trains one problem for two classes: the second against the first
-            inverse, sizes = inverse - 1, sizes[1:]
-        classes.append(values)
-        numbers.append(inverse)
-        counts.append(sizes)
-    starts = np.cumsum([0, *(len(sizes) for sizes in counts)])
-    problems = int(starts[-1])
-    positives = [  # small integers, so that sorting by them is a radix sort
-        np.where(inverse < 0, problems, inverse + start).astype(np.min_scalar_type(problems))
-        for inverse, start in zip(numbers, starts, strict=False)
-    ]
-    cost_positive, cost_negative, tolerance = _balanced(counts, classes, len(train), cost)
-
+    classes = {j: np.unique(train_factors[:, j]) for j in varying}
     accuracy = np.zeros((train.shape[1], train_factors.shape[1]))
-    chunk = max(1, _CHUNK_SAMPLES // (len(train) * len(classes)))
-    for first in range(0, train.shape[1], chunk):
-        block = range(first, min(first + chunk, train.shape[1]))
-        slopes, intercepts = fit(
-            [SortedProblems(train[:, i].astype(np.float64), positives, problems) for i in block],
-            cost_positive,
-            cost_negative,
-            tolerance,
-        )
-        for i, slope, intercept in zip(block, slopes, intercepts, strict=True):
-            samples = np.stack([test[:, i].astype(np.float64), np.ones(len(test))], axis=1)
-            scores = samples @ np.stack([slope, intercept])  # [M, G]
-            for j, position in enumerate(varying):
-                own = scores[:, starts[j] : starts[j + 1]]
-                winner = own.argmax(axis=1) if own.shape[1] > 1 else (own[:, 0] > 0).astype(np.intp)
-                accuracy[i, position] = np.mean(classes[j][winner] == test_factors[:, position])
+    for i, (code, test_code) in enumerate(zip(train.T.astype(np.float64), test.T.astype(np.float64), strict=True)):
+        order = np.argsort(code)
+        samples = SortedSamples(code[order])
+        for j, values in classes.items():
+            slopes, intercepts = _lines(samples, train_factors[order, j], values, cost)
+            scores = np.outer(test_code, slopes) + intercepts  # [M, classes]; one column for two classes
+            winner = scores.argmax(axis=1) if len(values) > 2 else (scores[:, 0] > 0).astype(np.intp)
+            accuracy[i, j] = np.mean(values[winner] == test_factors[:, j])
     return Score(_mean_gap(accuracy[:, varying]), accuracy=accuracy)
 
 
@@ -103,15 +78,16 @@ def _mean_gap(matrix: NDArray[np.float64]) -> float:
     return float(np.mean(ordered[-1] - second))
 
 
-def _balanced(
-    counts: list[NDArray[np.int64]], classes: list[NDArray[np.int64]], samples: int, cost: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Costs of the positives and the negatives, and liblinear's tolerance, for each problem ``[G]``."""
-    positive, negative = [], []
-    for sizes, values in zip(counts, classes, strict=True):
-        positive.append(cost * samples / (len(values) * sizes))
+def _lines(
+    samples: SortedSamples, labels: NDArray[np.int64], classes: NDArray[np.int64], cost: float
+) -> NDArray[np.float64]:
+    """Slopes and intercepts ``[2, problems]`` of each class against the rest, or of the second of two classes."""
+    lines = []
+    for value in classes if len(classes) > 2 else classes[1:]:
+        positives = SortedSamples(samples.samples[labels == value])
+        count, others = len(positives.samples), len(labels) - len(positives.samples)
         # With two classes both are weighted; one against the rest, liblinear weights the one class only.
-        negative.append(cost * samples / (2 * (samples - sizes)) if len(values) == 2 else np.full(len(sizes), cost))
-    count = np.concatenate(counts)
-    tolerance = 1e-4 * np.maximum(np.minimum(count, samples - count), 1) / samples
-    return np.concatenate(positive), np.concatenate(negative), tolerance
+        weight = len(labels) / (2 * others) if len(classes) == 2 else 1.0
+        problem = Problem(samples, positives, cost * len(labels) / (len(classes) * count), cost * weight)
+        lines.append(fit(problem, tolerance=1e-4 * min(count, others) / len(labels)))
+    return np.transpose(lines)
