@@ -20,8 +20,8 @@ from sklearn.svm import LinearSVC
 
 from data_modules.factors import FactorSpace
 from wherewhat_pl.metrics import functional
-from wherewhat_pl.metrics.functional import factor_vae
 from wherewhat_pl.metrics.functional.tpl import TPLSettings, traversal_perceptual_length
+from wherewhat_pl.metrics.numerics.reference_draws import draw_points
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 
 SPACE = FactorSpace(("floor", "wall", "object", "scale", "shape", "orientation"), (10, 10, 10, 8, 4, 15))
@@ -127,7 +127,7 @@ def factor_vae_benchmark(table: NDArray[np.float32], train: int = 10_000, test: 
         return float(functional.factor_vae_score(table, SPACE, train_votes=train, test_votes=test))
 
     def ours_first() -> float:
-        factor_vae.draw_votes.cache_clear()
+        draw_points.cache_clear()
         return ours()
 
     first = _compared(straightforward, ours_first)

@@ -11,7 +11,7 @@ import torch
 
 from data_modules.factors import FactorSpace
 from wherewhat_pl.metrics import functional as F
-from wherewhat_pl.metrics.numerics.reference_draws import draw_batches, encode_images
+from wherewhat_pl.metrics.numerics.reference_draws import draw_points, encode_images
 
 SPACE = FactorSpace(("a", "b", "c"), (4, 5, 3))
 
@@ -154,16 +154,17 @@ def test_wrong_inputs_are_one_sentence():
         F.dci(factors, factors, factors, factors, boosting="fast")  # type: ignore[arg-type]
 
 
-def test_bulk_draws_are_the_loop_of_randint():
-    space = FactorSpace(("a", "b", "c", "d"), (3, 1, 8, 300))
-    bulk, loop = np.random.RandomState(5), np.random.RandomState(5)
-    chosen, values = map(np.concatenate, zip(*draw_batches(bulk, space, 300, 7, copies=2), strict=True))
-    assert len(chosen) == 300
-    for own, batches in zip(chosen, values, strict=True):
+@pytest.mark.parametrize("pairs", [False, True])
+def test_bulk_draws_are_the_loop_of_randint(pairs):
+    space, loop = FactorSpace(("a", "b", "c", "d"), (3, 1, 8, 300)), np.random.RandomState(5)
+    alone, shared, indices = draw_points(space, 300, 7, seed=5, pairs=pairs, singles=11)
+    bases = np.array(space.bases)
+    np.testing.assert_array_equal(alone, np.stack([loop.randint(size, size=11) for size in space.sizes], 1) @ bases)
+    for own, images in zip(shared, indices, strict=True):
         assert own == loop.randint(4)
-        for batch in batches:
-            for size, drawn in zip(space.sizes, batch, strict=True):
-                np.testing.assert_array_equal(loop.randint(size, size=7), drawn)
+        values = np.stack([[loop.randint(size, size=7) for size in space.sizes] for _ in images])  # [copies, f, batch]
+        values[:, own] = values[0, own] if pairs else values[0, own, 0]
+        np.testing.assert_array_equal(images, np.einsum("cfb,f->cb", values, bases))
 
 
 def test_functions_of_factors_or_indices_and_tables_are_the_same_encoder():

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from wherewhat_pl.metrics.inputs import FactorGrid, Score, check_codes
-from wherewhat_pl.metrics.numerics.reference_draws import Encode, Indices, Takes, draw_batches, encode_images
+from wherewhat_pl.metrics.numerics.reference_draws import Encode, Indices, Takes, draw_points, encode_images
 
 _CHUNK_POINTS = 128  # codes of this many points fit a processor's cache
 
@@ -54,7 +52,7 @@ def beta_vae_score(
             f"beta_vae_score: train_points={train_points}, test_points={test_points} and batch={batch} "
             "must be 1 or more"
         )
-    shared, indices = _draw(factors, train_points + test_points, batch, seed)
+    _, shared, indices = draw_points(factors, train_points + test_points, batch, seed, pairs=True)
     if factors.num_factors > 1 and len(np.unique(shared[:train_points])) < 2:
         raise ValueError(f"beta_vae_score: train_points={train_points} all share the same factor; draw more")
     table, (indices,) = encode_images(encode, factors, [indices], encode_batch, takes)
@@ -66,26 +64,6 @@ def beta_vae_score(
         model = LogisticRegression().fit(points[halves[0]], shared[halves[0]])
         accuracies = [float(model.score(points[half], shared[half])) for half in halves]
     return Score(accuracies[1], train_accuracy=accuracies[0], eval_accuracy=accuracies[1], points=points, labels=shared)
-
-
-@lru_cache(maxsize=2)
-def _draw(factors: FactorGrid, points: int, batch: int, seed: int) -> tuple[Indices, Indices]:
-    """Shared factor of each point ``[points]`` and its pairs of images ``[points, 2, batch]``; kept for next time.
-
-    The reference draws the test points after the training points from the same generator.
-    """
-    random = np.random.RandomState(seed)
-    bases = np.array(factors.bases)
-    shared, indices = np.empty(points, np.int64), np.empty((points, 2, batch), np.int64)
-    done = 0
-    for chosen, values in draw_batches(random, factors, points, batch, copies=2):
-        part = slice(done, done + len(chosen))
-        done += len(chosen)
-        at = np.arange(len(chosen))
-        values[at, 1, chosen] = values[at, 0, chosen]
-        shared[part] = chosen
-        indices[part] = np.einsum("pcfb,f->pcb", values, bases)
-    return shared, indices
 
 
 def _mean_differences(table: NDArray[np.floating], indices: Indices) -> NDArray[np.float64]:

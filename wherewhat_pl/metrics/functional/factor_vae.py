@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from wherewhat_pl.metrics.inputs import FactorGrid, Score, check_codes
-from wherewhat_pl.metrics.numerics.reference_draws import (
-    Encode,
-    Indices,
-    Takes,
-    draw_batches,
-    draw_factors,
-    encode_images,
-)
+from wherewhat_pl.metrics.numerics.reference_draws import Encode, Indices, Takes, draw_points, encode_images
 
 FACTOR_VAE_PRESETS: dict[str, dict[str, Any]] = {
     "locatello": {"seed": 0, "batch": 64, "prune_std": 0.05},
@@ -74,30 +66,18 @@ def factor_vae_score(
             f"factor_vae_score: batch={batch} and variance_images={variance_images} must be 2 or more, "
             f"train_votes={train_votes} and test_votes={test_votes} 1 or more"
         )
-    overall, fixed, indices = draw_votes(factors, train_votes + test_votes, batch, variance_images, seed)
-    table, (overall, indices) = encode_images(encode, factors, [overall, indices], encode_batch, takes)
+    overall, fixed, indices = draw_points(factors, train_votes + test_votes, batch, seed, singles=variance_images)
+    table, (overall, indices) = encode_images(encode, factors, [overall, indices[:, 0]], encode_batch, takes)
     everywhere = check_codes(table[overall])
     broken = ~np.isfinite(table).all(axis=0)
     variances = everywhere.var(axis=0, ddof=1)
     constant = (everywhere == everywhere[0]).all(axis=0)
     active = (np.sqrt(variances) >= prune_std) & ~constant & ~broken
-    if not active.any():
-        nothing = np.zeros((factors.num_factors, table.shape[1]), np.int64)
-        return Score(
-            0.0,
-            train_accuracy=0.0,
-            eval_accuracy=0.0,
-            variances=variances,
-            active=active,
-            num_active=0,
-            train_votes=nothing,
-            eval_votes=nothing,
-        )
-    votes = _least_varying(table, indices, active, variances)
-    train, test = (
-        _count(fixed[part], votes[part], factors.num_factors, table.shape[1])
-        for part in (slice(train_votes), slice(train_votes, None))
-    )
+    train, test = np.zeros((2, factors.num_factors, table.shape[1]), np.int64)
+    if active.any():
+        votes = _least_varying(table, indices, active, variances)
+        for counts, part in ((train, slice(train_votes)), (test, slice(train_votes, None))):
+            np.add.at(counts, (fixed[part], votes[part]), 1)
     factor_of = train.argmax(axis=0)
     codes = np.arange(table.shape[1])
     accuracies = [float(counts[factor_of, codes].sum() / max(1, counts.sum())) for counts in (train, test)]
@@ -113,27 +93,6 @@ def factor_vae_score(
     )
 
 
-@lru_cache(maxsize=4)
-def draw_votes(factors: FactorGrid, votes: int, batch: int, variance_images: int, seed: int) -> tuple[Indices, ...]:
-    """Indices of the images for the variances, fixed factor of each vote ``[votes]``, its images ``[votes, batch]``.
-
-    Kept, since one evaluation after the other asks for the same: a good part of the time, 8 MB.
-    """
-    random = np.random.RandomState(seed)
-    bases = np.array(factors.bases)
-    overall = draw_factors(random, factors, variance_images) @ bases
-    fixed, indices = np.empty(votes, np.int64), np.empty((votes, batch), np.int64)
-    done = 0
-    for chosen, values in draw_batches(random, factors, votes, batch):
-        part = slice(done, done + len(chosen))
-        done += len(chosen)
-        at = np.arange(len(chosen))
-        values[at, 0, chosen] = values[at, 0, chosen, :1]  # the first image's value, for all
-        fixed[part] = chosen
-        indices[part] = np.einsum("pfb,f->pb", values[:, 0], bases)
-    return overall, fixed, indices
-
-
 def _least_varying(
     table: NDArray[np.floating], indices: Indices, active: NDArray[np.bool_], variances: NDArray[np.floating]
 ) -> Indices:
@@ -146,8 +105,3 @@ def _least_varying(
         relative = chosen.var(axis=0, ddof=1) / variances[active]
         votes[start : start + _CHUNK_VOTES] = positions[relative.argmin(axis=1)]
     return votes
-
-
-def _count(fixed: Indices, votes: Indices, num_factors: int, num_codes: int) -> Indices:
-    counts = np.bincount(fixed * num_codes + votes, minlength=num_factors * num_codes)
-    return counts.reshape(num_factors, num_codes)

@@ -1,18 +1,17 @@
 """Drawing and encoding images for the metrics that sample them: the reference's random stream, without its cost.
 
-The FactorVAE and beta-VAE scores look at a million images. The reference draws them with ``RandomState.randint``, a
-call per factor and batch, and encodes every draw. Here the same numbers come from the generator's raw words in bulk,
-and no image of the factor grid is encoded twice.
+The FactorVAE and beta-VAE scores look at a million images. The reference draws them factor by factor and encodes every
+draw. Here the same numbers come in bulk, and no image of the factor grid is encoded twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -22,102 +21,43 @@ Indices = NDArray[np.int64]
 Encode = Callable[[Any], Any]
 Takes = Literal["auto", "factors", "indices"]
 
-_CHUNK_WORDS = 200_000  # of raw random words at a time: what a processor's cache holds
+_CHUNK_POINTS = 256  # drawn at a time: some megabytes
 
 
-def draw_factors(random: np.random.RandomState, factors: FactorGrid, count: int) -> Indices:
-    """The reference's draw: uniform factor values ``[count, f]``, factor after factor."""
-    return np.stack([random.randint(size, size=count) for size in factors.sizes], axis=1)
+@lru_cache(maxsize=4)
+def draw_points(
+    factors: FactorGrid, points: int, batch: int, seed: int, pairs: bool = False, singles: int = 0
+) -> tuple[Indices, Indices, Indices]:
+    """Images that share the value of one random factor, from the reference's stream of random numbers.
 
+    ``RandomState.randint`` takes the same words for an array of bounds as for these bounds one after another, so this
+    is the reference's loop over points, batches and factors in half of its time. The result is kept, since one
+    evaluation after the other asks for the same.
 
-def draw_batches(
-    random: np.random.RandomState, factors: FactorGrid, points: int, batch: int, copies: int = 1
-) -> Iterator[tuple[Indices, Indices]]:
-    """For each point a random factor, then ``copies`` batches of random factor values, in the reference's order.
+    Args:
+        factors: the grid.
+        points: number of points.
+        batch: images, or pairs of images, per point.
+        seed: of the ``RandomState``.
+        pairs: whether the images of each pair share the factor's value, or all images of a point.
+        singles: images to draw before, which share nothing.
 
-    The same as this loop, from the same generator, in a fraction of its time::
-
-        for _ in range(points):
-            chosen = random.randint(factors.num_factors)
-            for _ in range(copies):
-                batch_factors = [random.randint(size, size=batch) for size in factors.sizes]
-
-    numpy's frozen ``RandomState.randint(size)`` takes 32-bit words, masks each to the bits that size - 1 needs, and
-    skips those that are too large; so one pass finds the accepted words, and only their positions are followed in a
-    loop. (It takes more words from ``random`` than the loop would: nothing can be drawn after.)
-
-    Yields:
-        for some points at a time: chosen factor ``[p]`` and factor values ``[p, copies, f, batch]``.
+    Returns:
+        Indices of the single images ``[singles]``, the shared factor of each point ``[points]`` and the indices of its
+        images ``[points, 1, batch]``, or ``[points, 2, batch]`` for pairs.
     """
-    sizes = [factors.num_factors, *(size for _ in range(copies) for size in factors.sizes)]
-    lengths = [1, *([batch] * (copies * factors.num_factors))]
-    expected = sum(length * (1 << (size - 1).bit_length()) / size for size, length in zip(sizes, lengths, strict=True))
-    words = np.empty(0, np.uint32)
-    done = 0
-    while done < points:
-        some = min(points - done, max(1, int(_CHUNK_WORDS / expected)))
-        fresh = max(1, int(expected * some * 1.01) + 8 * batch - len(words))
-        words = np.concatenate([words, random.randint(0, 2**32, size=fresh, dtype=np.uint32)])
-        drawn, used = _follow(words, sizes, lengths, some)
-        words = words[used:]
-        done += len(drawn)
-        if len(drawn):
-            yield drawn[:, 0], drawn[:, 1:].reshape(len(drawn), copies, factors.num_factors, batch)
-
-
-def _follow(words: NDArray[np.uint32], sizes: list[int], lengths: list[int], rows: int) -> tuple[Indices, int]:
-    """Up to ``rows`` rows ``[r, sum(lengths)]`` of accepted words, as far as ``words`` reach, and their number."""
-    narrow = words.astype(np.uint8) if max(sizes) <= 256 else words
-    accepted, ranks_of, position = {}, {}, {}
-    for size in set(sizes):
-        masked = narrow & narrow.dtype.type((1 << (size - 1).bit_length()) - 1)
-        if size & (size - 1) == 0:  # a power of two: every word is accepted, so ranks are positions
-            accepted[size] = masked
-            continue
-        keep = masked < size
-        places = np.flatnonzero(keep)
-        accepted[size] = masked[places]
-        # The loop below is the cost of it all. Memory views and lists give it Python integers, not numpy's scalars,
-        # and the rank of a word (how many before it are accepted) is counted in blocks of 64: a running sum would
-        # take longer.
-        position[size] = places.data
-        blocks = np.packbits(np.pad(keep, (0, -len(keep) % 64 + 64)), bitorder="little").view("<u8")
-        before = np.cumsum(np.bitwise_count(blocks), dtype=np.int64) - np.bitwise_count(blocks)
-        ranks_of[size] = before.tolist(), blocks.tolist()
-    starts: list[list[int]] = [[] for _ in sizes]
-    plan = [
-        (own.append, *ranks_of.get(size, (None, None)), position.get(size), length)
-        for own, size, length in zip(starts, sizes, lengths, strict=True)
-        if size > 1
-    ]
-    at = finished = 0
-    try:
-        for _ in range(rows):
-            here = at
-            for append, before_block, bits, positions, length in plan:
-                if before_block is None or bits is None or positions is None:
-                    append(here)
-                    here += length
-                else:
-                    block = here >> 6
-                    first = before_block[block] + (bits[block] & ((1 << (here & 63)) - 1)).bit_count()
-                    append(first)
-                    here = positions[first + length - 1] + 1
-            if here > len(words):
-                break
-            at = here
-            finished += 1
-    except IndexError:  # the last row wants more words than there are; it starts again with the next ones
-        pass
-    drawn = np.zeros((finished, sum(lengths)), np.int64)
-    if not finished:
-        return drawn, at
-    column = 0
-    for own, size, length in zip(starts, sizes, lengths, strict=True):
-        if size > 1:
-            drawn[:, column : column + length] = sliding_window_view(accepted[size], length)[own[:finished]]
-        column += length
-    return drawn, at
+    random, bases, copies = np.random.RandomState(seed), np.array(factors.bases), 2 if pairs else 1
+    alone = np.stack([random.randint(size, size=singles) for size in factors.sizes], axis=1) @ bases
+    bounds = np.array([factors.num_factors, *np.tile(np.repeat(factors.sizes, batch), copies)])
+    shared, indices = np.empty(points, np.int64), np.empty((points, copies, batch), np.int64)
+    for start in range(0, points, _CHUNK_POINTS):
+        part = slice(start, min(start + _CHUNK_POINTS, points))
+        drawn = random.randint(np.broadcast_to(bounds, (part.stop - start, len(bounds))))
+        values = drawn[:, 1:].reshape(len(drawn), copies, factors.num_factors, batch)
+        own = np.arange(len(drawn)), slice(None), drawn[:, 0]
+        values[own] = values[own][:, :1] if pairs else values[own][:, :, :1]
+        shared[part], indices[part] = drawn[:, 0], np.einsum("pcfb,f->pcb", values, bases)
+    return alone, shared, indices
 
 
 def encode_images(
@@ -135,8 +75,7 @@ def encode_images(
         factors: the grid.
         indices: arrays of any shape of image indices.
         batch: images per call of ``encode``.
-        takes: what the function takes: ``factors`` int64 ``[B, f]``, ``indices`` int64 ``[B]`` (both torch tensors,
-        on the
+        takes: what the function takes: ``factors`` int64 ``[B, f]``, ``indices`` int64 ``[B]`` (torch tensors on the
             CPU), or ``auto``: factors if a trial with two images gives ``[2, n]``, otherwise indices.
 
     Returns:
