@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 from wherewhat_pl.metrics import functional
 from wherewhat_pl.metrics.inputs import FactorGrid
 
 
-class _CodesAndFactors(Metric):
-    """Codes ``[B, n]`` and factors ``[B, f]``, collected."""
+class _Collected(Metric):
+    """Tensors collected by name; a function makes the score of them."""
 
     full_state_update = False
     higher_is_better = True
-    codes: list[Tensor]
-    factors: list[Tensor]
-    score: Callable[..., float]
+    names: tuple[str, ...]  #: of the function's arguments, in their order
+    score: Callable[..., Any]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.add_state("codes", [], dist_reduce_fx="cat")
-        self.add_state("factors", [], dist_reduce_fx="cat")
+        for name in self.names:
+            self.add_state(name, [], dist_reduce_fx="cat")
 
-    def update(self, codes: Tensor, factors: Tensor) -> None:
-        """Add codes ``[B, n]`` and the factor values ``[B, f]`` of the same images."""
-        self.codes.append(codes.detach())
-        self.factors.append(factors.detach())
+    def _collect(self, **parts: Tensor) -> None:
+        for name, part in parts.items():
+            getattr(self, name).append(part.detach())
+
+    def _joined(self) -> Iterator[Tensor]:
+        for name in self.names:
+            parts = getattr(self, name)
+            if isinstance(parts, list) and not parts:
+                raise ValueError(f"no {name} were given to this metric before compute()")
+            yield dim_zero_cat(parts)
 
     def result(self) -> Any:
         """What the function gives: the score with its parts."""
-        return type(self).score(_joined(self.codes, "codes"), _joined(self.factors, "factors"))
+        return type(self).score(*self._joined())
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Any:
         """The score, a float64 scalar."""
         return torch.tensor(float(self.result()), dtype=torch.float64)
+
+
+class _CodesAndFactors(_Collected):
+    """Codes ``[B, n]`` and factors ``[B, f]``."""
+
+    names = ("codes", "factors")
+
+    def update(self, codes: Tensor, factors: Tensor) -> None:
+        """Add codes ``[B, n]`` and the factor values ``[B, f]`` of the same images."""
+        self._collect(codes=codes, factors=factors)
 
 
 class MutualInformationGap(_CodesAndFactors):
@@ -59,33 +75,15 @@ class InterventionalRobustness(_CodesAndFactors):
     score = staticmethod(functional.irs)
 
 
-class _TrainAndTest(Metric):
-    """Codes and factors of a training and of a test half, collected."""
+class _TrainAndTest(_Collected):
+    """Codes and factors of a training and of a test half."""
 
-    full_state_update = False
-    higher_is_better = True
-    score: Callable[..., Any]
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        for half in ("train", "test"):
-            self.add_state(f"codes_{half}", [], dist_reduce_fx="cat")
-            self.add_state(f"factors_{half}", [], dist_reduce_fx="cat")
+    names = ("codes_train", "factors_train", "codes_test", "factors_test")
 
     def update(self, codes: Tensor, factors: Tensor, train: bool) -> None:
         """Add codes ``[B, n]`` and factor values ``[B, f]`` to the training or to the test half."""
         half = "train" if train else "test"
-        getattr(self, f"codes_{half}").append(codes.detach())
-        getattr(self, f"factors_{half}").append(factors.detach())
-
-    def result(self) -> Any:
-        """What the function gives: the score with its parts."""
-        names = ("codes_train", "factors_train", "codes_test", "factors_test")
-        return type(self).score(*(_joined(getattr(self, name), name) for name in names))
-
-    def compute(self) -> Any:
-        """The score, a float64 scalar."""
-        return torch.tensor(float(self.result()), dtype=torch.float64)
+        self._collect(**{f"codes_{half}": codes, f"factors_{half}": factors})
 
 
 class SeparatedAttributePredictability(_TrainAndTest):
@@ -112,41 +110,34 @@ class DCI(_TrainAndTest):
         return {name: torch.tensor(scores[name], dtype=torch.float64) for name in names}
 
 
-class _OnGrid(Metric):
-    """Codes of all images of a factor grid, collected in any order."""
+class _OnGrid(_Collected):
+    """Codes of all images of a factor grid, in any order."""
 
-    full_state_update = False
-    higher_is_better = True
-    codes: list[Tensor]
-    indices: list[Tensor]
-    score: Callable[..., float]
+    names = ("codes", "indices")
 
     def __init__(self, factors: FactorGrid, score_settings: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """``score_settings`` go to the function, e.g. ``FACTOR_VAE_PRESETS["paper"]``; the others to ``Metric``."""
         super().__init__(**settings)
         self.space, self.score_settings = factors, dict(score_settings or {})
-        self.add_state("codes", [], dist_reduce_fx="cat")
-        self.add_state("indices", [], dist_reduce_fx="cat")
 
     def update(self, codes: Tensor, indices: Tensor) -> None:
         """Add codes ``[B, n]`` of the images at ``indices`` ``[B]``; an image may come twice."""
-        self.codes.append(codes.detach())
-        self.indices.append(indices.detach())
+        self._collect(codes=codes, indices=indices)
 
-    def compute(self) -> Tensor:
-        """The score, a float64 scalar.
+    def result(self) -> Any:
+        """What the function gives: the score with its parts.
 
         Raises:
             ValueError: images of the grid are missing.
         """
-        codes, indices = _joined(self.codes, "codes").cpu(), _joined(self.indices, "indices").cpu()
+        codes, indices = (part.cpu() for part in self._joined())
         seen = torch.zeros(self.space.num_images, dtype=torch.bool)
         seen[indices] = True
         if not seen.all():
             raise ValueError(f"{type(self).__name__}: {int((~seen).sum())} of {len(seen)} images were not encoded")
         table = codes.new_empty(len(seen), codes.shape[1])
         table[indices] = codes
-        return torch.tensor(float(type(self).score(table, self.space, **self.score_settings)), dtype=torch.float64)
+        return type(self).score(table, self.space, **self.score_settings)
 
 
 class FactorVAEScore(_OnGrid):
@@ -159,11 +150,3 @@ class BetaVAEScore(_OnGrid):
     """beta-VAE score from an encoded grid; see :func:`wherewhat_pl.metrics.functional.beta_vae_score`."""
 
     score = staticmethod(functional.beta_vae_score)
-
-
-def _joined(parts: list[Tensor] | Tensor, name: str) -> Tensor:
-    if isinstance(parts, Tensor):  # after a synchronization
-        return parts
-    if not parts:
-        raise ValueError(f"no {name} were given to this metric before compute()")
-    return torch.cat(parts)

@@ -8,7 +8,7 @@ accumulated distances under rotation of two dimensions, which have their minima 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
@@ -132,8 +132,7 @@ def traversal_perceptual_length(
 
     Args:
         generate: latents ``[B, num_latents]`` float32 on ``device`` -> images ``[B, 1 or 3, H, W]`` in [-1, 1]; must
-        not
-            depend on the batch (fixed noise maps, evaluation mode).
+            not depend on the batch (fixed noise maps, evaluation mode).
         num_latents: n.
         distance: of pairs of images.
         settings: settings, or the name of a preset: ``small``, ``large``, ``huge``, ``vae_dsprites``.
@@ -203,7 +202,7 @@ def path_lengths(
     total = paths * points
     steps = torch.zeros(total, dtype=torch.float64)  # steps[k]: from image k - 1 to image k
     previous: Tensor | None = None
-    for first, last in pairwise(_cuts(total, batch)):
+    for first, last in pairwise([*range(0, total, max(1, batch)), total]):
         with torch.no_grad():
             images = generate(latents(first, last))
             features = distance.features(shrink_for_distance(images))
@@ -214,12 +213,6 @@ def path_lengths(
         if progress is not None:
             progress(last, total)
     return steps.view(paths, points)[:, 1:].sum(1)  # the first step would come from the path before
-
-
-def _cuts(total: int, batch: int) -> Iterator[int]:
-    yield from range(0, total, max(1, batch))
-    if total:
-        yield total
 
 
 def _settings(settings: TPLSettings | str) -> TPLSettings:

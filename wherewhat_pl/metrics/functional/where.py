@@ -25,8 +25,7 @@ class Faithfulness:
     Attributes:
         inside: ``[n]`` share of the change under the mask, 0 to 1; NaN for a latent that changes nothing.
         area: ``[n]`` the share that an even spread of each sample's change would have: the mask's mean, samples
-        weighted
-            by their change.
+            weighted by their change.
         lift: ``[n]`` ``(inside - area) / (1 - area)``: 1 if all change is inside, 0 for an even spread, negative if the
             mask lies elsewhere; 0 for a mask that covers everything; NaN as ``inside``.
     """
