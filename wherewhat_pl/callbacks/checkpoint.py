@@ -124,6 +124,6 @@ class SealedCheckpoints(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             # A full disk: torch's writer comes to its own conclusion, in its own words, from the file's error.
             cause = error.__context__ if isinstance(error.__context__, OSError) else error
-            self.failure = f"{path}: {one_line(cause.strerror if isinstance(cause, OSError) else cause)}"
+            self.failure = f"{path}: {one_line(str(cause.strerror if isinstance(cause, OSError) else cause))}"
         else:
             self.failure = None
