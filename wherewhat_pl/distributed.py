@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from pytorch_lightning.plugins.environments import ClusterEnvironment, LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.strategies.launchers import subprocess_script
 from torch import Tensor, nn
+
+from wherewhat_pl import signals
+from wherewhat_pl.errors import ConfigError, ProcessLostError
+
+LOST = ("connection", "broken pipe", "timed out", "timeout", "gloo", "nccl", "socket", "peer")  # words of transports
+LONGEST_WAIT_S, LONGEST_HANG_S = 5.0, 30.0  # for a child's status; for this process to notice by itself
 
 
 def count_processes() -> int:
@@ -77,8 +90,45 @@ def device_count(devices: int | None, accelerator: str) -> int:
     """Devices per node: as asked, else every GPU there is, else one process."""
     if devices is not None:
         return devices
-    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return torch.cuda.device_count() if on_gpu else 1
+    return torch.cuda.device_count() if _on_cuda(accelerator) else 1
+
+
+def check_devices(devices: int | None, accelerator: str, num_nodes: int) -> None:
+    """Whether what is asked for is here; raises :class:`ConfigError` that names the setting if not."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if not {"gpu": cuda or mps, "cuda": cuda, "mps": mps}.get(accelerator, True):
+        raise ConfigError(f"trainer.accelerator={accelerator}: there is no such device here; auto takes what is")
+    here = torch.cuda.device_count() if _on_cuda(accelerator) else mps if accelerator in ("gpu", "mps") else 1024
+    if devices is not None and devices > here:
+        raise ConfigError(f"trainer.devices={devices}: there {'is' if here == 1 else 'are'} {here} here")
+    started, wanted = _started_by_srun(), device_count(devices, accelerator) * num_nodes
+    if started not in (1, wanted):
+        raise ConfigError(
+            f"trainer.devices={devices}: makes {wanted} processes on {num_nodes} nodes, but srun started {started}; "
+            "--ntasks-per-node must be trainer.devices, and --nodes trainer.num_nodes"
+        )
+
+
+def environment_for(world_size: int) -> list[ClusterEnvironment]:
+    """Who starts the processes, as plug-ins for Lightning; none: what Lightning finds.
+
+    Lightning takes an allocation of Slurm for processes started by ``srun``, also where there is only one, and refuses
+    ``--ntasks``. Only a step of several tasks is one; anything else is a machine like any other.
+    """
+    if "SLURM_NTASKS" not in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
+        return []
+    return [_Srun(auto_requeue=False) if world_size > 1 and _started_by_srun() > 1 else LightningEnvironment()]
+
+
+class _Srun(SLURMEnvironment):
+    """Tasks of one step, as many as processes: :func:`check_devices` has looked."""
+
+    @staticmethod
+    def _validate_srun_variables() -> None:
+        pass
+
+    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+        pass
 
 
 def strategy_for(world_size: int) -> Any:
@@ -87,3 +137,70 @@ def strategy_for(world_size: int) -> Any:
         return "auto"
     # The averages are updated alike on every rank; broadcasting buffers would only cost.
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False)
+
+
+@contextmanager
+def losses_named() -> Iterator[None]:
+    """Where another process is lost within the block, say so in one line, instead of what a transport says of it.
+
+    Raises:
+        ProcessLostError: one sentence. Where this process hangs instead, the program ends with that sentence.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+    over = threading.Event()
+
+    def watch(child_processes: list[subprocess.Popen[bytes]]) -> None:
+        children.extend(child_processes)
+        threading.Thread(target=_end_with_the_lost, args=(children, over), daemon=True).start()
+
+    subprocess_script._launch_process_observer = watch  # Lightning's kills this process too, without a word
+    try:
+        yield
+    except RuntimeError as error:
+        if count_processes() == 1 or not any(word in str(error).lower() for word in LOST):
+            raise
+        deadline = time.monotonic() + LONGEST_WAIT_S * bool(children)
+        while not (lost := _lost(children)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if not lost and count_processes() == 2:
+            lost = f"process {1 - dist.get_rank()}"
+        raise ProcessLostError(_in_words(lost)) from None
+    finally:
+        over.set()
+
+
+def _end_with_the_lost(children: Sequence[subprocess.Popen[bytes]], over: threading.Event) -> None:
+    """End a process that waits for one that is no more, which some transports do for half an hour."""
+    while not (lost := _lost(children)):
+        if over.wait(1):
+            return
+    if not over.wait(LONGEST_HANG_S):
+        os.write(2, f"error: {_in_words(lost)}\n".encode())
+        for child in children:
+            child.kill()
+        os._exit(1)
+
+
+def _lost(children: Sequence[subprocess.Popen[bytes]]) -> str:
+    """The first process that has ended otherwise than by itself, in words; nothing if there is none."""
+    for number, child in enumerate(children, start=1):
+        if status := child.poll():
+            if status < 0:
+                return f"process {number}, killed by signal {-status},"
+            if status - 128 not in signals.SIGNALS:
+                return f"process {number}, which ended with status {status},"
+    return ""
+
+
+def _in_words(lost: str) -> str:
+    return f"{lost or 'another process'} is gone; the last checkpoint is kept, and the same command goes on from it"
+
+
+def _on_cuda(accelerator: str) -> bool:
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def _started_by_srun() -> int:
+    """Tasks of the step that this process is one of; 1 outside of Slurm, in a batch script, in an interactive step."""
+    said = os.environ.get("SLURM_STEP_NUM_TASKS", "")
+    return int(said) if said.isdigit() else 1

@@ -29,7 +29,7 @@ from wherewhat_pl.callbacks.progress import ImagesProgressBar
 from wherewhat_pl.callbacks.same_start import SameStart
 from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
-from wherewhat_pl.distributed import device_count, strategy_for
+from wherewhat_pl.distributed import check_devices, device_count, environment_for, losses_named, strategy_for
 from wherewhat_pl.errors import CheckpointError, ConfigError
 from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.run.build import build_system, check_fits, data_for
@@ -103,6 +103,7 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
 
     The folder's lock is held until ``held`` is closed.
     """
+    check_devices(config.trainer.devices, config.trainer.accelerator, config.trainer.num_nodes)
     check_divisible(config.trainer.batch_size, _devices(config) * config.trainer.num_nodes, config.trainer.accumulate)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -154,7 +155,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=run.checkpoints,  # where no file of Lightning's own, of another job, is found and preferred
-        plugins=[SealedCheckpoints()],
+        plugins=[SealedCheckpoints(), *environment_for(devices * settings.num_nodes)],
         callbacks=[  # in this order at each batch end
             SameStart(training.config, training.data),
             TraversalPictures(run, training.config.pictures),
@@ -177,7 +178,7 @@ def fit(trainer: pl.Trainer, training: Training) -> int | None:
         interval = training.config.logger.interval_kimg * 1000
         batch = training.config.trainer.batch_size
         training.run.forget_metrics_after(seen, keep_last=int(seen / interval) > int((seen - batch) / interval))
-    with signals.waiting():
+    with signals.waiting(), losses_named():
         trainer.fit(system, training.data, ckpt_path=training.checkpoint, weights_only=True)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     agreed = next(callback.received for callback in callbacks if isinstance(callback, GracefulStop))
