@@ -7,7 +7,7 @@ from inspect import signature
 from pathlib import Path
 
 from data_modules.base import DeviceDataModule
-from data_modules.errors import DataError
+from data_modules.errors import DataError, one_line
 
 #: name -> where its class is; imported when asked for, since some need libraries that others do not
 DATA_MODULES = {
@@ -29,7 +29,8 @@ def data_module(name: str) -> type[DeviceDataModule]:
     module, _, cls = DATA_MODULES.get(name, name).partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), cls)):
         raise DataError(
-            f"data.name={name}: must be one of {', '.join(DATA_MODULES)}, or a class of your own as module:Class"
+            f"data.name={one_line(name, 60)}: must be one of {', '.join(DATA_MODULES)}, "
+            "or a class of your own as module:Class"
         )
     try:
         found = getattr(import_module(module), cls)

@@ -9,13 +9,14 @@ ROOT = Path(__file__).parents[1]
 #: Rooms from the lowest to the highest: a file may import its own room and those above it in this list.
 ORDER = (
     "data_modules",
+    "wherewhat_pl.bounds",
     "wherewhat_pl.errors",
     "wherewhat_pl.metrics",
     "wherewhat_pl.networks",
     "wherewhat_pl.losses",
+    "wherewhat_pl.signals",
     "wherewhat_pl.distributed",
     "wherewhat_pl.augment",
-    "wherewhat_pl.signals",
     "wherewhat_pl.plugins",
     "wherewhat_pl.memory",
     "wherewhat_pl.settings",

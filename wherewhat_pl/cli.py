@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import textwrap
@@ -13,8 +14,16 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 
 from data_modules.errors import DataError
-from wherewhat_pl.errors import CheckpointError, ConfigError, ModelError, NonFiniteError, nearest, suggestion
-from wherewhat_pl.schema import Setting, merge, read_words, settings_of
+from wherewhat_pl.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelError,
+    NonFiniteError,
+    ProcessLostError,
+    nearest,
+    suggestion,
+)
+from wherewhat_pl.schema import Setting, check_values, merge, read_words, settings_of
 from wherewhat_pl.signals import Stopped
 
 #: what each verb is: a module with a line about it, an ``EXAMPLE``, its ``Settings`` and ``run(settings) -> status``
@@ -32,6 +41,7 @@ HELP = ("-h", "--help", "help")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and exit: 0 done, 1 failed, 2 a mistake in what was asked, 128 + n after signal n."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # many lines where the home folder cannot be written to
     given = [word for word in (sys.argv[1:] if arguments is None else arguments) if word]
     raise SystemExit(_guarded(lambda: run(given)))
 
@@ -76,6 +86,7 @@ def read(verb: str, command: Any, words: Sequence[str]) -> Any:
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError(f"{missing[0]}=... is missing; say which, e.g. {PROGRAM} {verb} {command.EXAMPLE}")
     settings: Any = OmegaConf.to_object(config)
+    check_values(settings)
     return replace(settings, **dict.fromkeys(others, rest))
 
 
@@ -143,7 +154,7 @@ def _guarded(work: Callable[[], int]) -> int:
             f"{error}; the last good checkpoint is kept (a lower model.optimizer.learning_rate may help)",
             1,
         )
-    except OSError as error:
+    except (OSError, ProcessLostError) as error:
         return _fail(str(error), 1)
     except Stopped as stop:
         return _fail(str(stop), 128 + stop.number)

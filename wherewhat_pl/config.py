@@ -6,22 +6,29 @@ An experiment is ``experiments/NAME.yaml``; it holds only what differs from the 
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_modules.errors import one_line
-from wherewhat_pl.errors import ConfigError, suggestion
-from wherewhat_pl.networks.module_lists import ModuleSpec, count_latents, mask_kinds, module_list, published_modules
+from wherewhat_pl.bounds import MOST_LATENTS
+from wherewhat_pl.errors import ConfigError, naming, suggestion
+from wherewhat_pl.networks.module_lists import (
+    ModuleSpec,
+    check_sizes,
+    count_latents,
+    mask_kinds,
+    module_list,
+    published_modules,
+)
 from wherewhat_pl.plugins import load_plugins
-from wherewhat_pl.schema import merge, read_file, read_words
+from wherewhat_pl.schema import check_values, merge, read_file, read_words
 from wherewhat_pl.settings import REFERENCE, ExperimentConfig
 
+LONGEST_NAME = 200  #: bytes of a folder's name; file systems allow 255
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
 
@@ -38,21 +45,31 @@ def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = E
     """
     given = read_words(overrides, ExperimentConfig)
     layers = _read_with_bases(experiment, folder)
-    reference = next((layer["reference"] for layer in [given, *reversed(layers)] if "reference" in layer), False)
+    reference = [layer["reference"] for layer in [*layers.values(), given] if "reference" in layer]
     config = OmegaConf.structured(ExperimentConfig)
-    preset = [OmegaConf.create(REFERENCE)] if reference is True else []
-    for layer in [*preset, *layers, given]:
-        config = merge(config, layer)
+    if reference and reference[-1] is True:
+        config = merge(config, OmegaConf.create(REFERENCE))
+    for path, layer in layers.items():
+        with naming(path):
+            config = merge(config, layer)
+    config = merge(config, given)
     config.experiment = Path(experiment).stem
-    return validate(_with_modules(_to_object(config)))
+    checked: Any = OmegaConf.to_object(config)
+    check_values(checked)
+    return validate(_with_modules(checked))
 
 
 def saved_config(path: Path) -> ExperimentConfig:
-    """Read a run's own ``config.yaml``; what else is noted in it (versions, git state) is left aside."""
+    """Read a run's own ``config.yaml``; what else is noted in it (versions, git state) is left aside.
+
+    Raises:
+        ConfigError: it is not what a run writes; one sentence that names the file.
+    """
     layer = read_file(path, ExperimentConfig)
-    assert isinstance(layer, DictConfig)
     layer.pop("provenance", None)
-    return validate(_to_object(merge(OmegaConf.structured(ExperimentConfig), layer)))
+    with naming(path):
+        config: Any = OmegaConf.to_object(merge(OmegaConf.structured(ExperimentConfig), layer))
+        return validate(config)
 
 
 def to_yaml(config: ExperimentConfig) -> str:
@@ -88,54 +105,35 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         if not holds:
             raise ConfigError(message)
 
+    check_values(config)
+    for key, name in (("experiment", config.experiment), ("run.name", config.run.name or "unnamed")):
+        require(_names_a_folder(name), f"{key}={name}: runs lie in a folder of that name, which none can have")
     load_plugins(config.plugins)
     model, resolution = config.model, config.data.resolution
-    require(
-        resolution >= 8 and math.log2(resolution).is_integer(),
-        f"data.resolution={resolution}: must be a power of two, at least 8",
-    )
-    for least, keys in {
-        0: ("trainer.max_kimg",),
-        1: ("trainer.batch_size", "trainer.accumulate", "trainer.num_nodes", "trainer.devices", "model.r1.interval"),
-        2: ("checkpoint.keep", "pictures.columns"),
-    }.items():
-        for key in keys:
-            value = attrgetter(key)(config)
-            require(value is None or value >= least, f"{key}={value}: must be at least {least}")
-    rates = ("model.optimizer.learning_rate", "model.optimizer.critic_ratio")
-    for key in ("model.ps.weight", "model.infogan.weight", "model.r1.gamma", *rates):
-        value = attrgetter(key)(config)
-        require(math.isfinite(value) and value >= 0, f"{key}={value}: must be finite and not negative")
-    falling = model.optimizer.falling
-    require(0 <= falling <= 1, f"model.optimizer.falling={falling}: must be between 0 and 1")
-    require(0 < model.ps.pairs <= 1, f"model.ps.pairs={model.ps.pairs}: must be above 0 and at most 1")
+    require(resolution.bit_count() == 1, f"data.resolution={resolution}: must be a power of two")
     require(
         model.ps.pairs == 1 or config.trainer.accumulate == 1,
         f"model.ps.pairs={model.ps.pairs}: must be 1 with trainer.accumulate={config.trainer.accumulate}",
     )
-    kimg = ("model.ps.cascade_kimg", "model.ema.halflife_kimg", "model.augment.speed_kimg")
-    for key in (*kimg, *(f"{group}.interval_kimg" for group in ("pictures", "eval", "logger", "checkpoint"))):
-        value = attrgetter(key)(config)
-        require(value is None or value > 0, f"{key}={value}: must be above 0")
     require(
         bool(model.generator.modules),
         "model.generator.modules: is empty; list the modules, or set model.generator.latents to have the list made",
     )
-    require(abs(model.augment.target) < 1, f"model.augment.target={model.augment.target}: must be between -1 and 1")
     kinds = list(mask_kinds())
     require(model.mask in kinds, f"model.mask={model.mask}: no such kind of masks{suggestion(model.mask, kinds)}")
     try:
         specs = [ModuleSpec.parse(text) for text in module_list(model.generator.modules, model.mask)]
+        check_sizes(specs, model.generator.feature_maps, model.generator.feature_map_scale)
     except ValueError as error:
         raise ConfigError(f"model.generator.modules: {error}") from None
-    require(any(spec.num_latents for spec in specs), "model.generator.modules: no module consumes latents")
     latents, listed = model.generator.latents, count_latents(model.generator.modules)
+    require(listed > 0, "model.generator.modules: no module consumes latents")
+    require(listed <= MOST_LATENTS, f"model.generator.modules: has {listed} latents, more than {MOST_LATENTS}")
     require(
         latents in (None, listed),
         f"model.generator.latents={latents}: model.generator.modules has {listed}; "
         "set latents=null to use that list, or modules=[] to have one made",
     )
-    require(not config.run.name or "/" not in config.run.name, f"run.name={config.run.name}: must not contain '/'")
     return config
 
 
@@ -152,31 +150,25 @@ def check_divisible(batch_size: int, world_size: int, accumulate: int = 1) -> No
         )
 
 
-def _read_with_bases(experiment: str, folder: Path) -> list[DictConfig]:
-    """The file's layers, the outermost base first."""
-    layers: list[DictConfig] = []
-    seen: list[Path] = []
+def _read_with_bases(experiment: str, folder: Path) -> dict[Path, DictConfig]:
+    """What each file says, the outermost base first."""
+    layers: dict[Path, DictConfig] = {}
     name: str | None = experiment
     while name is not None:
-        path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+        named = name.endswith((".yaml", ".yml"))
+        path = Path(os.path.expanduser(name)) if named else folder / f"{name}.yaml"
         if not path.is_file():
             known = sorted(file.stem for file in folder.glob("*.yaml"))
             raise ConfigError(f"exp={name}: no such experiment{suggestion(name, known)}")
-        if path in seen:
-            raise ConfigError(f"{path}: extends itself by way of {', '.join(file.name for file in seen)}")
-        seen.append(path)
-        try:
-            layer = read_file(path, ExperimentConfig)
-        except Exception as error:  # YAML's own errors are many lines long
-            raise ConfigError(f"{path}: is no valid YAML ({one_line(error)})") from None
-        if not isinstance(layer, DictConfig):
-            raise ConfigError(f"{path}: must hold keys and values")
+        if path in layers:
+            raise ConfigError(f"{path}: extends itself by way of {', '.join(file.name for file in layers)}")
+        layer = read_file(path, ExperimentConfig)
         name = layer.pop("extends", None)
-        layers.insert(0, layer)
-    return layers
+        if not isinstance(name, str | None):
+            raise ConfigError(f"{path}: extends={name}: must be the name of one experiment")
+        layers[path] = layer
+    return dict(reversed(layers.items()))
 
 
-def _to_object(config: DictConfig) -> ExperimentConfig:
-    result = OmegaConf.to_object(config)
-    assert isinstance(result, ExperimentConfig)
-    return result
+def _names_a_folder(name: str) -> bool:
+    return name not in ("", ".", "..") and "/" not in name and len(os.fsencode(name)) <= LONGEST_NAME

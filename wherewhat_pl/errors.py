@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+LONGEST = 190  #: characters of a sentence about settings, however long the value that is wrong
 
 
 class ConfigError(Exception):
     """A user's mistake in the settings, as one sentence that names the key and says what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(short(sentence, LONGEST))
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Put a file before what is said about settings in it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 class CheckpointError(Exception):
@@ -18,16 +34,26 @@ class NonFiniteError(Exception):
     """A loss or a weight is NaN or infinite; the message says which."""
 
 
+class ProcessLostError(Exception):
+    """Another process of the training is gone; one sentence, with its number where that is known."""
+
+
 class ModelError(Exception):
     """A model cannot do what was asked of it; one sentence."""
 
 
+def short(text: str, limit: int) -> str:
+    """A text on one line, printable, its middle left out if it is long: what matters is at both ends."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[3 - limit // 2 :]}"
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing if no known word is like it."""
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    match = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.5)
     return f"; did you mean '{match[0]}'?" if match else ""
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     """The nearest known word, or all of them if none is near."""
-    return nearest(word, known) or f"; there are {', '.join(known)}"
+    return nearest(word, known) or f"; there are {textwrap.shorten(', '.join(known), 100, placeholder=' ...')}"

@@ -1,14 +1,16 @@
 """Every setting of an experiment, with its type, default, unit and reason; ``config.py`` fills them from files.
 
 A field's comment says what it does, here and in ``python -m wherewhat_pl train --help``; intervals and lengths are in
-thousands of real images (``_kimg``).
+thousands of real images (``_kimg``). Beside each number's type stands its range: what is outside makes no sense, or
+no machine could hold it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from wherewhat_pl.bounds import Amount, Count, Latents, Pixels, Range, Several, Share
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 
 Source = Literal["auto", "files", "official", "rendered", "generated"]
@@ -16,7 +18,12 @@ Loss = Literal["ps", "infogan", "gan"]
 Prior = Literal["normal", "uniform"]
 Precision = Literal["32-true", "bf16-mixed"]
 Resume = Literal["auto", "never"]
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 WandbMode = Literal["auto", "online", "offline", "disabled"]
+
+Kimg = Annotated[float, Range(0.001, 1e9)]  # no less than an image
+Beta = Annotated[float, Range(0, 0.999999)]
+Processes = Annotated[int, Range(1, 1024)]
 
 
 @dataclass
@@ -27,17 +34,17 @@ class DataConfig:
     source: Source = "auto"
     root: str = "data"  # folder of the official files, or of the photographs
     cache: str | None = None  # folder for prepared photographs; null: data/prepared
-    max_bad: float = 0.001  # share of photographs that may be unreadable; they are skipped and listed
-    resolution: int = 64  # pixels, a power of two
+    max_bad: Share = 0.001  # share of photographs that may be unreadable; they are skipped and listed
+    resolution: Pixels = 64  # pixels, a power of two
     mirror: bool = False  # flip training images horizontally with probability 1/2
 
 
 @dataclass
 class GeneratorConfig:
     modules: list[str] = field(default_factory=list)  # see wherewhat_pl/networks/generator.py
-    latents: int | None = None  # without modules: spread over the published list, made for data.resolution
+    latents: Latents | None = None  # without modules: spread over the published list, made for data.resolution
     feature_maps: FeatureMaps = field(default_factory=lambda: FeatureMaps(base=1024))
-    feature_map_scale: int = 6  # modules per stage (published: nf_scale)
+    feature_map_scale: Count = 6  # modules per stage (published: nf_scale)
 
 
 @dataclass
@@ -47,41 +54,41 @@ class CriticConfig:
 
 @dataclass
 class PerceptualSimplicityConfig:
-    weight: float = 1.0  # lambda of the published code; the paper's lambda is n / 2 times it
-    epsilon: float = 3.0  # size of the perturbation
+    weight: Amount = 1.0  # lambda of the published code; the paper's lambda is n / 2 times it
+    epsilon: Annotated[float, Range(-1000, 1000)] = 3.0  # size of the perturbation
     random_epsilon: bool = False  # epsilon * N(0, 2^2) per sample (the published setting) instead of epsilon
-    pairs: float = 1.0  # share of a batch that is perturbed and recognized, above 0; the rest is for D only
-    cascade_kimg: float | None = None  # perturb one dimension for the whole batch, the next one after so many kimg
+    pairs: Annotated[float, Range(1e-6, 1)] = 1.0  # share of a batch that is perturbed; the rest is for D only
+    cascade_kimg: Kimg | None = None  # perturb one dimension for the whole batch, the next one after so many kimg
 
 
 @dataclass
 class InfoGANConfig:
-    weight: float = 1.0
-    norm: float = 2.0  # p of ||z - Q(G(z))||_p
+    weight: Amount = 1.0
+    norm: Annotated[float, Range(1, 100)] = 2.0  # p of ||z - Q(G(z))||_p
 
 
 @dataclass
 class R1Config:
-    gamma: float = 100.0  # must be tuned per resolution
-    interval: int = 16  # batches between two penalties, each multiplied by it (lazy regularization)
+    gamma: Amount = 100.0  # must be tuned per resolution
+    interval: Count = 16  # batches between two penalties, each multiplied by it (lazy regularization)
 
 
 @dataclass
 class OptimizerConfig:
-    learning_rate: float = 0.002
-    critic_ratio: float = 1.0  # D's rate over that of G and Q
-    falling: float = 0.0  # last share of trainer.max_kimg in which all rates fall to 0, linearly
-    beta1: float = 0.0
-    beta2: float = 0.99
-    eps: float = 1.0e-8
-    generator_interval: int | None = (
+    learning_rate: Amount = 0.002
+    critic_ratio: Amount = 1.0  # D's rate over that of G and Q
+    falling: Share = 0.0  # last share of trainer.max_kimg in which rates fall to 0, linearly
+    beta1: Beta = 0.0
+    beta2: Beta = 0.99
+    eps: Share = 1.0e-8
+    generator_interval: Count | None = (
         None  # 4 in the published code: G's rate and betas corrected as if its loss were lazy
     )
 
 
 @dataclass
 class EMAConfig:
-    halflife_kimg: float = 10.0
+    halflife_kimg: Annotated[float, Range(1e-6, 1e9)] = 10.0
     recognizer: bool = False  # average Q too
 
 
@@ -90,8 +97,9 @@ class AugmentConfig:
     """Adaptive augmentation of what D sees, for sets of a few thousand images (see wherewhat_pl/augment.py)."""
 
     enabled: bool = False
-    target: float = 0.6  # mean sign of D's scores of reals that the probability is steered to
-    speed_kimg: float = 500.0  # images in which the probability can go from 0 to 1
+    # mean sign of D's scores of reals that the probability is steered to
+    target: Annotated[float, Range(-0.999, 0.999)] = 0.6
+    speed_kimg: Kimg = 500.0  # images in which the probability can go from 0 to 1
 
 
 @dataclass
@@ -113,18 +121,18 @@ class ModelConfig:
 
 @dataclass
 class TrainerConfig:
-    max_kimg: float = 25000.0  # length of the training, in thousands of real images
-    batch_size: int = 32  # total over all devices
-    accumulate: int = 1  # parts into which each process cuts its share of a batch, one after the other in memory
-    accelerator: str = "auto"  # auto | cpu | gpu
-    devices: int | None = None  # per node; null: every GPU there is, or one CPU process
-    num_nodes: int = 1
+    max_kimg: Amount = 25000.0  # length of the training, in thousands of real images
+    batch_size: Annotated[int, Range(1, 65_536)] = 32  # total over all devices
+    accumulate: Count = 1  # parts into which each process cuts its share of a batch, one after the other in memory
+    accelerator: Accelerator = "auto"  # auto: GPUs if there are any
+    devices: Processes | None = None  # per node; null: every GPU there is, or one CPU process
+    num_nodes: Annotated[int, Range(1, 4096)] = 1
     precision: Precision = "32-true"
     channels_last: bool = True
     compile: bool = (
         False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
     )
-    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
+    threads: Processes | None = None  # CPU threads of torch; null leaves torch's choice
     deterministic: bool = True  # deterministic kernels, where there are any; cuDNN too
 
 
@@ -138,15 +146,15 @@ class RunConfig:
 
 @dataclass
 class CheckpointConfig:
-    interval_kimg: float = 100.0
-    interval_minutes: float = 10.0  # whichever comes first
-    keep: int = 2  # the newest ones; at least 2, so that a damaged `last` has one before it
+    interval_kimg: Kimg = 100.0
+    interval_minutes: Amount = 10.0  # whichever comes first
+    keep: Several = 2  # the newest ones; at least 2, so that a damaged `last` has one before it
 
 
 @dataclass
 class PicturesConfig:
-    interval_kimg: float = 100.0
-    columns: int = 9  # values from -2 to 2 along each latent
+    interval_kimg: Kimg = 100.0
+    columns: Annotated[int, Range(2, 100)] = 9  # values from -2 to 2 along each latent
     at_start: bool = True  # draw one before the first step
 
 
@@ -154,31 +162,31 @@ class PicturesConfig:
 class EvalConfig:
     """Metrics during training, of the averaged generator; ``python -m wherewhat_pl eval`` measures them afterwards."""
 
-    interval_kimg: float | None = None  # null: never
+    interval_kimg: Kimg | None = None  # null: never
     metrics: list[str] = field(default_factory=lambda: ["tpl_small"])  # names: see docs/evaluation.md
     distance: str = "stlpips_vgg"  # of TPL; lpips_vgg is the paper's, and fetches its weights on first use
-    threshold: float | None = None  # TPL of an active dimension; null: the preset's
+    threshold: Amount | None = None  # TPL of an active dimension; null: the preset's
 
 
 @dataclass
 class FactorsConfig:
     """The check, at the end, of which latent explains which factor or attribute; only where these are known."""
 
-    images: int = 4096
+    images: Several = 4096
 
 
 @dataclass
 class WandbConfig:
-    mode: WandbMode = "auto"  # auto: online only if a key is configured, else offline
-    project: str = "wherewhat"
-    entity: str | None = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
+    mode: WandbMode = "auto"  # auto: WANDB_MODE, else online only if a key is configured
+    project: str | None = None  # null: WANDB_PROJECT, else wherewhat
+    entity: str | None = None  # null: WANDB_ENTITY, else the account's own
+    group: str | None = None  # null: WANDB_RUN_GROUP, else the experiment
+    tags: list[str] = field(default_factory=list)  # none: those in WANDB_TAGS
 
 
 @dataclass
 class LoggerConfig:
-    interval_kimg: float = 1.0  # between two rows of metrics.jsonl
+    interval_kimg: Kimg = 1.0  # between two rows of metrics.jsonl
     csv: bool = False  # the same rows as csv/version_N/metrics.csv too, one version for each time the run is continued
     wandb: WandbConfig = field(default_factory=WandbConfig)
 
@@ -190,7 +198,7 @@ class ExperimentConfig:
     experiment: str = "unnamed"  # name of the file it came from
     reference: bool = False  # the published numbers with their quirks (see REFERENCE)
     plugins: list[str] = field(default_factory=list)  # modules of your own, imported first (docs/extending.md)
-    seed: int = 0  # of every draw: weights, latents, batches, pictures
+    seed: Annotated[int, Range(-(2**63), 2**63 - 1)] = 0  # of every draw: weights, latents, batches, pictures
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

@@ -45,10 +45,10 @@ def status_of(*arguments):
         (["train", "exp"], "'exp': settings are given as key=value"),
         (["train", "exp=shapes3d_quick", "dry_run=maybe"], "dry_run=maybe: must be true or false"),
         (["data", "resolution=64"], "name=... is missing; say which, e.g. python -m wherewhat_pl data name=celeba"),
-        (["data", "name=celeba", "resolution=big"], "resolution=big: must be a whole number or null"),
+        (["data", "name=celeba", "resolution=big"], "resolution=big: must be a whole number from 8 to 2048 or null"),
         (["eval", "run=x", "--froce"], "'--froce': no such option; did you mean '--force'?"),
         (["select", "run=x"], "'run=x': select knows no such setting; did you mean 'runs'?"),
-        (["report", "run=x", "samples=1"], "samples=1: must be at least 2"),
+        (["report", "run=x", "samples=1"], "samples=1: must be a whole number from 2 to"),
         (["bench", "fast"], "'fast': bench knows no such setting; there are only"),
     ],
 )
@@ -92,11 +92,12 @@ def test_help_names_every_setting_of_a_verb_and_an_example_that_it_understands(v
 def test_help_holds_the_comments_of_the_source(capsys):
     status_of("train", "--help")
     said = " ".join(capsys.readouterr().out.split())
-    assert "trainer.batch_size=32 a whole number; total over all devices" in said  # beside the field
+    assert "trainer.batch_size=32 a whole number from 1 to 65536; total over all devices" in said  # beside the field
     assert "official: only the complete published set. files (photographs)" in said  # on the lines before it
     assert "trainer.compile=false true or false; torch.compile for the plain passes" in said  # in brackets
     status_of("eval", "--help")
-    assert "train=10000 a whole number; images, votes" in " ".join(capsys.readouterr().out.split())  # inherited
+    inherited = " ".join(capsys.readouterr().out.split())
+    assert "train=10000 a whole number from 1 to 10000000; images, votes" in inherited
 
 
 def test_what_is_said_to_a_verb_becomes_its_settings():

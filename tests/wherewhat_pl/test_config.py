@@ -4,6 +4,7 @@ import yaml
 from wherewhat_pl.config import check_divisible, load_config, saved_config, to_dict, to_yaml
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.networks.module_lists import module_list
+from wherewhat_pl.run.folder import RunDir, find_run
 from wherewhat_pl.schema import settings_of
 from wherewhat_pl.settings import ExperimentConfig
 
@@ -43,8 +44,8 @@ def test_precedence_is_file_over_base_and_command_line_over_both(folder):
         ("base", ["data.resolution=48"], "data.resolution=48: must be a power of two"),
         ("base", ["model.generator.modules=[Const-4,C_spg-4]"], "'C_spg-4' is no generator module"),
         ("base", ["model.generator.modules=[Const-4]"], "no module consumes latents"),
-        ("base", ["model.ps.weight=-1"], "model.ps.weight=-1.0: must be finite and not negative"),
-        ("base", ["model.ps.weight=nan"], "must be finite"),
+        ("base", ["model.ps.weight=-1"], "model.ps.weight=-1.0: must be a number from 0 to"),
+        ("base", ["model.ps.weight=nan"], "model.ps.weight=nan: must be a number from 0 to"),
         ("base", ["seed"], "'seed': settings are given as key=value"),
         ("base", ["run.name=a/b"], "run.name=a/b"),
         ("base", ["seed="], "seed=: must be a whole number"),
@@ -55,7 +56,7 @@ def test_precedence_is_file_over_base_and_command_line_over_both(folder):
         ("base", ["run.name=${seed}"], "run.name=${seed}: ${...} and ??? mean nothing here"),
         ("base", ["run.name=???"], "run.name=???: ${...} and ??? mean nothing here"),
         ("base", ["model.generator.feature_maps={base: x}"], "feature_maps.base=x: must be a whole number"),
-        ("base", ["checkpoint.keep=1"], "checkpoint.keep=1: must be at least 2"),
+        ("base", ["checkpoint.keep=1"], "checkpoint.keep=1: must be a whole number from 2 to"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(folder, experiment, overrides, message):
@@ -63,6 +64,82 @@ def test_a_mistake_is_one_line_that_names_it(folder, experiment, overrides, mess
         load_config(experiment, overrides, folder)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+# What used to fail deep inside, after the run's folder was made, or never, or to take a machine's memory first.
+IMPOSSIBLE = [
+    "trainer.accelerator=banana", "trainer.max_kimg=inf", "trainer.threads=-1", "trainer.batch_size=0",
+    "trainer.batch_size=100000000", "trainer.devices=1000000", "trainer.num_nodes=1000000", "model.optimizer.beta1=2",
+    "model.optimizer.beta1=-1", "model.optimizer.beta1=nan", "model.optimizer.beta2=1", "model.optimizer.eps=-1",
+    "model.optimizer.generator_interval=-1", "model.optimizer.learning_rate=inf", "factors.images=0",
+    f"seed={2**70}", "checkpoint.interval_kimg=1e-320", "logger.interval_kimg=1e-320", "pictures.interval_kimg=0",
+    "model.generator.feature_maps.max=0", "model.generator.feature_maps.base=-4", "model.generator.feature_map_scale=0",
+    "model.critic.feature_maps.decay=nan", "model.infogan.norm=-1", "model.ps.epsilon=nan", "data.resolution=1048576",
+    "model.generator.modules=[[Const-4]]", "model.generator.modules=[Const-4,ResConv-up-99999,C_global-1]",
+    "model.generator.modules=[Const-4,C_global-100000]", "model.generator.modules=[Const-9999999999,C_global-1]",
+    "model.generator.modules=[Const-4,ResConv-id-999999,C_global-1]",
+    "model.generator.modules=[Const-4,Noise-9999999,C_global-1]",
+    "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-99999999-9]", "model.generator.latents=100000000",
+    "model.generator.modules=[" + "Const-4," * 3000 + "C_global-1]", "reference=${nope}", "data.max_bad=nan",
+    "run.name=.", "run.name=..", "run.name=a/b", "run.name=" + "x" * 300, "run.name=a\nb", "run.name=\x1b[31m",
+    "run.name=\udcff", "data.root=" + "x" * 5000, "model.ps.weight=" + "9" * 5000, "plugins=" + "x" * 3000,
+    "plugins=[{a: b}]", "data.root=a\0b", "model.mask=" + "x" * 5000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", IMPOSSIBLE, ids=lambda word: word[:50])
+def test_what_makes_no_sense_is_refused_at_once_in_one_short_line_that_names_the_key(folder, word):
+    with pytest.raises(ConfigError) as error:
+        load_config("base", [word], folder)
+    assert word.split("=")[0] in str(error.value)
+    assert len(str(error.value)) < 200
+    assert str(error.value).isprintable()
+
+
+def test_every_number_of_an_experiment_has_a_range_and_its_default_lies_in_it():
+    for key, setting in settings_of(ExperimentConfig).items():
+        if setting.kind in (int, float):
+            assert setting.range, key
+            assert setting.default is None or setting.default in setting.range, key
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("extends: [base]", "extends=['base']: must be the name of one experiment"),
+        ("extends: 5", "extends=5: must be the name"),
+        ("extends: ${x}", "${x}: ${...} and ??? mean nothing here"),
+        ("reference: ${nope}", "${nope}: ${...} and ??? mean nothing here"),
+        ("data: {root: '${oc.env:HOME}'}", "${...} and ??? mean nothing here"),
+        ("seed: &a 1\ndata: {resolution: *a}", "an alias (*name) means nothing here"),
+        ("model: 5", "model=5: must be settings, {key: value}"),
+        ("[1]", "must hold keys and values"),
+        ("seed: [", "is no valid YAML"),
+        ("x: 1" * 400_000, "is too large"),
+        (b"\xff\xfe\x00", "is no valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_experiment_is_named_with_what_is_wrong(folder, content, message):
+    (folder / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as error:
+        load_config("mine", [], folder)
+    assert message in str(error.value)
+    assert "mine.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["..yaml", "...yaml"])
+def test_an_experiment_whose_runs_would_lie_beside_their_folder_is_refused(folder, name):
+    (folder / name).write_text("extends: base\n")
+    with pytest.raises(ConfigError, match=r"experiment=.*runs lie in a folder of that name"):
+        load_config(str(folder / name), [], folder)
+
+
+def test_a_tilde_is_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    assert load_config("~/base.yaml", [], folder).seed == 3
+    assert RunDir.of(load_config("base", ["run.root=~/runs", "run.name=~"], folder)).path == folder / "runs/base/~"
+    with pytest.raises(ConfigError, match="no run there"):
+        find_run("~nobody-of-that-name/run")
 
 
 def test_batch_must_split_over_the_processes():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from wherewhat_pl.bounds import Pixels
 from wherewhat_pl.config import load_config
 
 EXAMPLE = "name=celeba"
@@ -15,7 +16,7 @@ EXAMPLE = "name=celeba"
 class Settings:
     name: str = MISSING  # an experiment's: celeba, ffhq, dsprites, shapes3d, images...
     root: str | None = None  # folder of the official files, or of the photographs; null: the experiment's
-    resolution: int | None = None  # pixels to prepare for; null: the experiment's
+    resolution: Pixels | None = None  # pixels to prepare for; null: the experiment's
     cache: str | None = None  # folder for prepared photographs; null: the experiment's
 
 

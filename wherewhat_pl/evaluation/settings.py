@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from wherewhat_pl.bounds import Amount, Count, Range, Several
 from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.schema import check_values
 
 DISTANCES = ("stlpips_vgg", "lpips_vgg")
 
@@ -13,18 +16,16 @@ DISTANCES = ("stlpips_vgg", "lpips_vgg")
 class EvalSettings:
     """How metrics are measured; each metric notes those it depends on."""
 
-    seed: int = 0  # of every draw
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0  # of every draw
     distance: str = "stlpips_vgg"  # perceptual distance of TPL
-    threshold: float | None = None  # TPL of an active dimension; null: the preset's, 0.3 (for LPIPS of larger images)
-    train: int = 10_000  # images, votes or points that supervised scores are fitted on
-    test: int = 5_000  # and those they are tested on
-    images: int = 10_000  # generated ones, and real ones, for image quality
-    samples: int = 64  # base codes of the "where" metrics
-    batch: int = 1024  # images of 64 x 64 pixels drawn or encoded at once; fewer of larger ones
+    threshold: Amount | None = None  # TPL of an active dimension; null: the preset's, 0.3 (for LPIPS of larger images)
+    train: Count = 10_000  # images, votes or points that supervised scores are fitted on
+    test: Count = 5_000  # and those they are tested on
+    images: Several = 10_000  # generated ones, and real ones, for image quality
+    samples: Several = 64  # base codes of the "where" metrics
+    batch: Count = 1024  # images of 64 x 64 pixels drawn or encoded at once; fewer of larger ones
 
     def __post_init__(self) -> None:
         if self.distance not in DISTANCES:
             raise ConfigError(f"distance={self.distance}: no such distance{suggestion(self.distance, DISTANCES)}")
-        for name, least in (("train", 1), ("test", 1), ("images", 2), ("samples", 2), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least {least}")
+        check_values(self)

@@ -6,13 +6,17 @@ that help and most typing errors are answered without it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wherewhat_pl.bounds import MOST_PIXELS
 from wherewhat_pl.errors import suggestion
+from wherewhat_pl.networks.feature_maps import FeatureMaps
 
 START_RESOLUTION = 4  #: pixels of the constant
+MOST_WEIGHTS = 1_000_000_000  # twenty times the largest published network; 20 GB with averages and moments
 RECTANGLES = 4  # per mask, as published
 GRAMMAR = {  #: word -> pattern of its arguments; the modules with masks have theirs in their classes
     "Const": r"\d+",
@@ -84,6 +88,33 @@ class ModuleSpec:
 def count_latents(modules: list[str]) -> int:
     """How many latents a module list consumes in all."""
     return sum(ModuleSpec.parse(text).num_latents for text in modules)
+
+
+def check_sizes(specs: list[ModuleSpec], feature_maps: FeatureMaps, feature_map_scale: int) -> None:
+    """Whether a list can be built: counts in a moment what building it would take minutes and a machine's memory for.
+
+    Raises:
+        ValueError: its pictures, or its convolutions' weights, would be too large, or its pictures too small.
+    """
+    resolution, weights, width = START_RESOLUTION, 0, int(specs[0].arguments[0]) if specs[0].kind == "Const" else 0
+    for i, spec in enumerate(specs):
+        last, outputs = int(spec.arguments[-1]), feature_maps.at(i // feature_map_scale)
+        if spec.kind in ("Conv", "ResConv", "Noise"):
+            levels = {"up": last, "down": -last}.get(spec.arguments[0], 0)
+            resolution = int(resolution * 2.0 ** max(min(levels, 100), -100))
+            weights += 9 * outputs * (width + outputs * (last - 1))
+            width = outputs
+        elif spec.kind.startswith("C_"):
+            numbers = math.prod(int(argument) for argument in spec.arguments if argument.isdigit())
+            if spec.kind == "C_global":
+                weights += 9 * width * outputs + width * numbers
+                width = outputs
+            else:
+                weights += 4 * resolution * width * numbers  # of rectangles, the largest
+        if not START_RESOLUTION <= resolution <= MOST_PIXELS:
+            raise ValueError(f"module {spec}: would draw less than {START_RESOLUTION} px, or more than {MOST_PIXELS}")
+        if max(weights, width) > MOST_WEIGHTS:
+            raise ValueError(f"module {spec}: makes more than {MOST_WEIGHTS:,} weights")
 
 
 def mask_kinds() -> dict[str, Callable[[int, int], str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -19,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
-from data_modules.errors import one_line
 from wherewhat_pl.config import saved_config, to_dict
 from wherewhat_pl.errors import CheckpointError, ConfigError, nearest
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.files import flatten, read_rows, write_atomically
 from wherewhat_pl.run.lock import run_lock
+from wherewhat_pl.schema import read_file
 from wherewhat_pl.settings import ExperimentConfig
 
 # Settings that may change when a run is continued; all others make it another run.
@@ -42,7 +44,7 @@ class RunDir:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.expanduser(path))  # as a shell does: what is no user's home stays
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> RunDir:
@@ -90,7 +92,7 @@ class RunDir:
         Raises:
             ConfigError: ``run.resume=never`` and there is a run, or it was made with other settings.
         """
-        if self.config_file.is_file():
+        if self.config_file.exists():
             if config.run.resume == "never":
                 raise ConfigError(f"run.resume=never: {self.path} holds a run already; choose another run.name")
             if different := self._differences(config):
@@ -130,28 +132,19 @@ class RunDir:
             ) from None
 
     def settings(self) -> ExperimentConfig:
-        """The settings in ``config.yaml``.
-
-        Raises:
-            ConfigError: it is no such file; one line.
-        """
-        try:
-            return saved_config(self.config_file)
-        except (OSError, ValueError, AssertionError, yaml.YAMLError) as error:
-            raise ConfigError(f"{self.config_file}: cannot be read ({one_line(error, 120)})") from None
+        """The settings in ``config.yaml``; raises :class:`ConfigError` if it is no such file."""
+        return saved_config(self.config_file)
 
     def provenance(self) -> dict[str, Any]:
-        """What stands beside the settings in ``config.yaml``; empty where nothing readable does."""
-        try:
-            provenance = yaml.safe_load(self.config_file.read_text())["provenance"]
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-            return {}
-        return dict(provenance) if isinstance(provenance, dict) else {}
+        """What stands beside the settings in ``config.yaml``, if anything does; raises as :meth:`settings` does."""
+        content: Any = OmegaConf.to_object(read_file(self.config_file, ExperimentConfig))
+        provenance = content.get("provenance")
+        return provenance if isinstance(provenance, dict) else {}
 
     def data_provenance(self) -> dict[str, Any]:
         """Name, source and fingerprint of the data it was trained on; empty if they are not there."""
         data = self.provenance().get("data")
-        return dict(data) if isinstance(data, dict) else {}
+        return data if isinstance(data, dict) else {}
 
     def forget_metrics_after(self, images_seen: int, keep_last: bool = True) -> None:
         """Drop rows that a continued run will write again, and lines that are no rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,7 +107,7 @@ def torch_device(name: str | torch.device) -> torch.device:
 def _checkpoint_file(run: RunDir, wanted: str | Path | None) -> Path:
     if wanted is not None:
         inside = run.checkpoints / wanted
-        return inside if inside.exists() else Path(wanted)
+        return inside if inside.exists() else Path(os.path.expanduser(wanted))
     newest, _, complaints = run.newest_sound_checkpoint()
     if newest is None and complaints:
         first = complaints[0].removesuffix("; using the one before it")
