@@ -14,8 +14,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from data_modules.errors import one_line
 from wherewhat_pl.errors import CheckpointError
 
@@ -45,6 +43,8 @@ def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     Raises:
         CheckpointError: it is not there, damaged, or no checkpoint of a run; one sentence that names the file.
     """
+    import torch  # takes seconds, and who only lists runs needs none of it
+
     try:
         _verify(path)
         checkpoint = torch.load(path, map_location=device, weights_only=True)
@@ -81,6 +81,8 @@ def _ends_with_archive(path: Path) -> bool:
 
 
 def _check_content(checkpoint: Any) -> None:
+    import torch
+
     if not isinstance(checkpoint, dict) or not {"images_seen", "config", "state_dict"} <= checkpoint.keys():
         raise ValueError("it is no checkpoint of a run")
     images_seen, weights = checkpoint["images_seen"], checkpoint["state_dict"]
