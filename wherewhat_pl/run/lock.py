@@ -54,6 +54,17 @@ def run_lock(folder: Path) -> Iterator[str]:
             path.unlink(missing_ok=True)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a living process trains into a run's folder; for who only looks, writes nothing."""
+    path = folder / ".lock"
+    try:
+        silent = time.time() - path.stat().st_mtime
+    except OSError:
+        return False
+    holder = _read(path)
+    return silent < STALE_S and (holder is None or not _is_gone(holder))
+
+
 def _take(path: Path, token: str) -> str:
     note = ""
     while True:
@@ -100,15 +111,23 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _why_lost(path: Path, holder: dict[str, Any]) -> str | None:
     """Why its holder counts as lost; None if it lives."""
-    if holder.get("host") == socket.gethostname():
-        try:
-            os.kill(int(holder["pid"]), 0)
-        except (ProcessLookupError, ValueError, KeyError, OverflowError):
-            return "which is no more"
-        except PermissionError:
-            pass
+    if _is_gone(holder):
+        return "which is no more"
     silent = _clock(path.parent) - path.stat().st_mtime if path.exists() else 0.0
     return f"which has been silent for {silent:.0f} s" if silent > STALE_S else None
+
+
+def _is_gone(holder: dict[str, Any]) -> bool:
+    """Whether it was a process of this host that is no more; of other hosts only silence tells."""
+    if holder.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except (ProcessLookupError, ValueError, KeyError, OverflowError):
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _clock(folder: Path) -> float:
