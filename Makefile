@@ -44,7 +44,7 @@ help: ## show this list
 	@echo "experiments: $(notdir $(basename $(wildcard experiments/*.yaml)))"
 
 $(VERBS): RUN_KEY = run
-train: RUN_KEY = run.name
+train slurm: RUN_KEY = run.name
 train: DEFAULT = $(if $(filter EXP,$(KEYS)),,exp=shapes3d_quick)
 $(VERBS): $(VENV)/ready
 	@$(VENV)/bin/python -c "$$CALL" $(RUNNER) $@ $(DEFAULT)

@@ -34,6 +34,7 @@ VERBS = {
     "select": "wherewhat_pl.commands.select",
     "report": "wherewhat_pl.commands.report",
     "bench": "wherewhat_pl.commands.bench",
+    "slurm": "wherewhat_pl.commands.slurm",
 }
 PROGRAM = "python -m wherewhat_pl"
 HELP = ("-h", "--help", "help")
