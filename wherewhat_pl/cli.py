@@ -35,6 +35,7 @@ VERBS = {
     "report": "wherewhat_pl.commands.report",
     "bench": "wherewhat_pl.commands.bench",
     "slurm": "wherewhat_pl.commands.slurm",
+    "status": "wherewhat_pl.commands.status",
 }
 PROGRAM = "python -m wherewhat_pl"
 HELP = ("-h", "--help", "help")
