@@ -32,11 +32,12 @@ srun --wait=600 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} $la
     @{command}
 status=$?
 
-# 138 is 128 + SIGUSR1: saved, and more to do. After a SIGTERM (scancel, 143) the job stays ended, unless Slurm itself
-# queues it again.
-if [ $status = 138 ]; then
+# 138 is 128 + SIGUSR1: saved, and more to do. 143, SIGTERM, is a scancel, and the job stays ended; or a preemption with
+# time to save, after which Slurm itself queues only jobs that did not end by then.
+is_preempted() { scontrol show job --oneliner "$job" | grep -q " PreemptTime=[0-9]"; }
+if [ $status = 138 ] || { [ $status = 143 ] && is_preempted; }; then
     if scontrol requeue "$job"; then
-        echo "job $job: stopped by SIGUSR1, back in the queue"
+        echo "job $job: stopped and saved, back in the queue"
     else
         echo "error: scontrol requeue $job failed; submit the job again, it goes on where it was saved" >&2
     fi

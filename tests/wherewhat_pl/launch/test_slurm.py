@@ -34,7 +34,7 @@ def cluster(tmp_path, monkeypatch):
     for name, body in {
         "sbatch": f'printf "%s\\n" "$@" > {tmp_path}/options; cat > {tmp_path}/script; echo 12',
         "squeue": f"cat {tmp_path}/queue 2>/dev/null",
-        "scontrol": f'echo "$@" >> {tmp_path}/requeued',
+        "scontrol": f'[ $1 = show ] && echo "JobId=12 $SHOWN" || echo "$@" >> {tmp_path}/requeued',
         "srun": f'for word; do printf "%s\\n" "$word"; done > {tmp_path}/words; exit "${{SRUN_STATUS:-0}}"',
     }.items():
         (programs / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -108,12 +108,20 @@ def test_a_value_arrives_at_the_program_as_it_was_typed(cluster, value):
 
 
 @pytest.mark.parametrize(
-    ("status", "requeued"),
-    [(0, False), (1, False), (137, False), (138, True), (143, False)],  # done, failed, killed, SIGUSR1, SIGTERM
+    ("status", "shown", "requeued"),
+    [
+        (0, "", False),
+        (1, "", False),
+        (137, "PreemptTime=2026-11-25T18:17:17", False),  # killed in the middle: Slurm itself queues it again
+        (138, "PreemptTime=None", True),  # SIGUSR1
+        (143, "PreemptTime=None", False),  # SIGTERM by scancel
+        (143, "PreemptEligibleTime=2026-11-25T18:17:13 PreemptTime=None", False),
+        (143, "PreemptTime=2026-11-25T18:17:17 SuspendTime=None", True),
+    ],
 )
-def test_only_sigusr1_sends_a_job_back_and_the_status_stays(cluster, status, requeued):
+def test_a_notice_or_a_preemption_sends_a_job_back_and_the_status_stays(cluster, status, shown, requeued):
     assert submit("gpus=0") == 0
-    assert execute(cluster, SRUN_STATUS=str(status)).returncode == status
+    assert execute(cluster, SRUN_STATUS=str(status), SHOWN=shown).returncode == status
     assert (cluster / "requeued").exists() == requeued
 
 
