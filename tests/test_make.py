@@ -41,6 +41,19 @@ def test_make_passes_a_value_through_unharmed(make, value):
     assert make("train", "EXP=x", f"data.root={value}")[-1] == f"data.root={value}"
 
 
+def test_what_is_said_to_make_slurm_arrives_at_it(make):
+    words = make("slurm", "EXP=x", "RUN=a", "NODES=2", "SBATCH=--partition=a --comment='b c'", "ARGS=seed=1", "DRY=1")
+    assert words[0] == "slurm"
+    assert sorted(words[1:]) == [
+        "dry=1",
+        "exp=x",
+        "nodes=2",
+        "run.name=a",
+        "sbatch=--partition=a --comment='b c'",
+        "seed=1",
+    ]
+
+
 def test_make_splits_args_as_a_shell_would_and_runs_nothing(make):
     words = make("bench", """ARGS=data.root='/my photos' seed=1 "a;b" $HOME `ls` $(x)""")
     assert words == ["bench", "data.root=/my photos", "seed=1", "a;b", "$HOME", "`ls`", "$(x)"]
