@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,7 @@ from wherewhat_pl.bench.baseline import PlainPyTorchCritic, gradient_difference,
 from wherewhat_pl.bench.metrics import metrics_benchmark
 from wherewhat_pl.bench.photographs import benchmark
 from wherewhat_pl.bench.synthetic import benchmark_batches
+from wherewhat_pl.bench.timing import paired_seconds, repeat, times_as_fast
 from wherewhat_pl.config import load_config
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.launch.cost import count_cost
@@ -47,41 +50,6 @@ def run_benchmarks(only: list[str] | None = None) -> int:
     return 0
 
 
-def paired_seconds(
-    works: dict[str, Callable[[], object]],
-    rounds: int = 7,
-    min_seconds: float = 0.05,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, float]:
-    """Median seconds of one call of each, measured in turn so that a busy machine slows all alike.
-
-    ``clock`` may be ``time.process_time`` for work of one CPU thread: what else runs on the machine then counts less.
-    """
-    repeats = {}
-    for name, work in works.items():
-        work()  # warm up: allocations, library initialization
-        repeats[name] = max(1, round(min_seconds / max(_seconds(work, 1, clock), 1e-6)))
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            times[name].append(_seconds(work, repeats[name], clock))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _seconds(work: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
-    _synchronize()
-    start = clock()
-    for _ in range(repeats):
-        work()
-    _synchronize()
-    return (clock() - start) / repeats
-
-
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def bench_constriction(device: torch.device) -> Lines:
     """spatial constriction, closed form against the loop over latents (forward and backward)"""
     for m, channels, side in ((4, 24, 16), (5, 256, 32), (16, 64, 32)):
@@ -89,15 +57,14 @@ def bench_constriction(device: torch.device) -> Lines:
         masks = torch.rand(8, m, side, side, device=device, requires_grad=True)
         scales, shifts = torch.randn(2, 8, m, channels, device=device).requires_grad_()
         inputs = [x, masks, scales, shifts]
-
-        def work(blend: Callable[..., Tensor], inputs: list[Tensor] = inputs) -> Callable[[], object]:
-            return lambda: grad(blend(*inputs).sum(), inputs)
-
-        seconds = paired_seconds({"loop": work(blend_in_a_loop), "closed": work(blend_styles)})
-        yield (
-            f"{m} latents, [8, {channels}, {side}, {side}]: {seconds['loop'] / seconds['closed']:.1f} times as fast "
-            f"({seconds['loop'] * 1e3:.2f} ms -> {seconds['closed'] * 1e3:.2f} ms)"
+        seconds = paired_seconds(
+            {blend.__name__: partial(_blend_gradients, blend, inputs) for blend in (blend_in_a_loop, blend_styles)}
         )
+        yield times_as_fast(f"{m} latents, [8, {channels}, {side}, {side}]", *seconds.values())
+
+
+def _blend_gradients(blend: Callable[..., Tensor], inputs: list[Tensor]) -> object:
+    return grad(blend(*inputs).sum(), inputs)
 
 
 def blend_in_a_loop(x: Tensor, masks: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
@@ -114,23 +81,18 @@ def bench_r1(device: torch.device) -> Lines:
     """R1 and its gradient, the filter as a function of its own against a plain grouped convolution"""
     for side, channels in ((16, 24), (32, 64), (64, 128)):
         critic = Critic(side, 3, 1, FeatureMaps(channels, 0, channels, channels)).to(device)
-        images, parameters = torch.randn(4, 3, side, side, device=device), list(critic.parameters())
+        ours = partial(_r1_gradients, critic, torch.randn(4, 3, side, side, device=device))
+        seconds = paired_seconds({"grouped": partial(_with_grouped_filter, ours), "filter": ours}, rounds=5)
+        yield times_as_fast(f"{side} px, {channels} channels", *seconds.values())
 
-        def work(critic: Critic = critic, images: Tensor = images, parameters: list[Tensor] = parameters) -> object:  # type: ignore[assignment]
-            return grad(losses.r1_penalty(critic, images).sum(), parameters, allow_unused=True)
 
-        def plain(work: Callable[[], object] = work) -> object:
-            ours, resample.resample_filter = resample.resample_filter, _grouped_filter
-            try:
-                return work()
-            finally:
-                resample.resample_filter = ours
+def _r1_gradients(critic: Critic, images: Tensor) -> object:
+    return grad(losses.r1_penalty(critic, images).sum(), list(critic.parameters()), allow_unused=True)
 
-        seconds = paired_seconds({"grouped": plain, "filter": work}, rounds=5)
-        yield (
-            f"{side} px, {channels} channels: {seconds['grouped'] / seconds['filter']:.1f} times as fast "
-            f"({seconds['grouped'] * 1e3:.1f} ms -> {seconds['filter'] * 1e3:.1f} ms)"
-        )
+
+def _with_grouped_filter(work: Callable[[], object]) -> None:
+    with patch.object(resample, "resample_filter", _grouped_filter):
+        work()
 
 
 def _grouped_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1, bias: Tensor | None = None) -> Tensor:
@@ -154,17 +116,14 @@ def bench_step(device: torch.device) -> Lines:
         gflop = count_cost(system).iteration
         system.to(device)
         difference = gradient_difference(system, device)
-        plain = plain_form(system)
         interval = config.model.r1.interval  # so many steps hold one with R1
-
-        def lazy_period(step: Callable[[], None], interval: int = interval) -> Callable[[], None]:
-            return lambda: [step() for _ in range(interval)]  # type: ignore[return-value, func-returns-value]
-
-        works: dict[str, Callable[[], object]] = {
-            name: lazy_period(step_of(form, device)) for name, form in (("plain", plain), ("ours", system))
-        }
+        forms = {"plain": plain_form(system), "ours": system}
         one_thread = device.type == "cpu" and torch.get_num_threads() == 1
-        seconds = paired_seconds(works, rounds=5, clock=time.process_time if one_thread else time.perf_counter)
+        seconds = paired_seconds(
+            {name: partial(repeat, step_of(form, device), interval) for name, form in forms.items()},
+            rounds=5,
+            clock=time.process_time if one_thread else time.perf_counter,
+        )
         images = config.trainer.batch_size * interval
         rate, unit = images / seconds["ours"], "CPU second" if one_thread else "second"
         yield (
@@ -212,7 +171,7 @@ _MEMORY_PROGRAM = """
 import time
 import torch
 from wherewhat_pl.bench.baseline import step_of
-from wherewhat_pl.bench.method import paired_seconds
+from wherewhat_pl.bench.timing import paired_seconds
 from wherewhat_pl.config import load_config
 from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.system import DisentanglingGAN
@@ -234,7 +193,7 @@ def matmul_peak(device: torch.device, side: int = 1024) -> float:
 
 def bench_data(device: torch.device) -> Lines:
     """batches of 3DShapes built whole on the device, against h5py with per-sample items and collation"""
-    for name, value in benchmark_batches().items():
+    for name, value in benchmark_batches(device=device).items():
         yield f"{name}: {value:,.1f}"
 
 
@@ -247,10 +206,8 @@ def bench_faces(device: torch.device) -> Lines:
 def bench_metrics(device: torch.device) -> Lines:
     """disentanglement metrics against the same definitions written down with numpy and scikit-learn; on the CPU"""
     for name, numbers in metrics_benchmark().items():
-        yield (
-            f"{name}: {numbers['speedup']:.1f} times as fast ({numbers['straightforward_s']:.3g} s -> "
-            f"{numbers['ours_s']:.3g} s), values differ by {numbers['difference']:.1g}"
-        )
+        compared = times_as_fast(name, numbers["straightforward_s"], numbers["ours_s"])
+        yield f"{compared}, values differ by {numbers['difference']:.1g}"
 
 
 BENCHMARKS: dict[str, Callable[[torch.device], Lines]] = {

@@ -6,7 +6,6 @@ in which ``speedup`` is the straightforward version's seconds over ours, and ``d
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from sklearn.metrics import mutual_info_score
 from sklearn.svm import LinearSVC
 
 from data_modules.factors import FactorSpace
+from wherewhat_pl.bench.timing import timed
 from wherewhat_pl.metrics import functional
 from wherewhat_pl.metrics.functional.tpl import TPLSettings, traversal_perceptual_length
 from wherewhat_pl.metrics.numerics.reference_draws import draw_points
@@ -131,9 +131,9 @@ def factor_vae_benchmark(table: NDArray[np.float32], train: int = 10_000, test: 
         return ours()
 
     first = _compared(straightforward, ours_first)
-    repeated = _seconds(ours)[0]
-    slow = first["straightforward_s"]
-    return first | {"speedup_first": first["speedup"], "speedup": slow / repeated, "ours_s": repeated}
+    repeated = min(timed(ours) for _ in range(3))[0]
+    speedup = first["straightforward_s"] / repeated
+    return first | {"speedup_first": first["speedup"], "speedup": speedup, "ours_s": repeated}
 
 
 def dci_benchmark(halves: Halves) -> dict[str, float]:
@@ -181,26 +181,6 @@ def tpl_benchmark(size: int = 32, points: int = 9, dimensions: int = 4) -> dict[
 
 
 def _compared(straightforward: Callable[[], float], ours: Callable[[], float], repeats: int = 3) -> dict[str, float]:
-    fast, value = _seconds(ours, repeats)
-    slow, expected = _seconds(straightforward, 1)
-    return {
-        "speedup": slow / fast,
-        "difference": abs(value - expected),
-        "ours_s": fast,
-        "straightforward_s": slow,
-    }
-
-
-def _seconds(work: Callable[[], float], repeats: int = 3) -> tuple[float, float]:
-    """The best of some runs, since others may use the machine, and the result."""
-    best, result = float("inf"), float("nan")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = work()
-        best = min(best, time.perf_counter() - start)
-    return best, result
-
-
-if __name__ == "__main__":
-    for name, numbers in metrics_benchmark().items():
-        print(name, "  ".join(f"{key} {value:.3g}" for key, value in numbers.items()))
+    fast, value = min(timed(ours) for _ in range(repeats))  # others may use the machine
+    slow, expected = timed(straightforward)
+    return {"speedup": slow / fast, "difference": abs(value - expected), "ours_s": fast, "straightforward_s": slow}

@@ -6,7 +6,7 @@ import itertools
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from data_modules.photographs.decoding import decode
 from data_modules.photographs.generated_faces import write_generated_faces
 from data_modules.photographs.prepare import prepare
 from data_modules.photographs.sources import ImageSource
+from wherewhat_pl.bench.timing import images_per_s, timed
 
 RESOLUTION, BATCH_SIZE = 128, 32
 
@@ -61,9 +62,8 @@ def prepare_benchmark(source: ImageSource, repeats: int = 3) -> dict[str, float]
 
 def _prepare_images_per_s(source: ImageSource, processes: int) -> float:
     with tempfile.TemporaryDirectory() as cache:
-        start = time.perf_counter()
-        prepare(source, Path(cache), "celeba", RESOLUTION, CROP, processes=processes, progress=False)
-        return len(source) / (time.perf_counter() - start)
+        work = partial(prepare, source, Path(cache), "celeba", RESOLUTION, CROP, processes=processes, progress=False)
+        return len(source) / timed(work)[0]
 
 
 def _counted(processes: int, seconds: float = 1.0) -> int:
@@ -88,22 +88,13 @@ def reading_benchmark(root: Path, seconds: float = 3.0) -> dict[str, float]:
         module = CelebADataModule(RESOLUTION, BATCH_SIZE, root=root, cache=cache)
         module.setup()
         generator = torch.Generator().manual_seed(0)
-        mapped = _images_per_s(
+        mapped = images_per_s(
             lambda: module.images(torch.randint(module.num_images, (BATCH_SIZE,), generator=generator)), seconds
         )
     loader = DataLoader(DecodingDataset(find_images(root)), BATCH_SIZE, shuffle=True, num_workers=2, drop_last=True)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
-    decoded = _images_per_s(lambda: next(batches), seconds)
+    decoded = images_per_s(lambda: next(batches), seconds)
     return {"images_per_s_memory_map": mapped, "images_per_s_data_loader": decoded, "ratio": mapped / decoded}
-
-
-def _images_per_s(next_batch: Callable[[], Tensor], seconds: float, warm_up: int = 5) -> float:
-    for _ in range(warm_up):
-        next_batch()
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        count += len(next_batch())
-    return count / (time.perf_counter() - start)
 
 
 def benchmark(num_images: int = 10_000) -> dict[str, dict[str, float]]:
@@ -112,8 +103,3 @@ def benchmark(num_images: int = 10_000) -> dict[str, dict[str, float]]:
         root = Path(folder)
         write_generated_faces(root, num_images, layout="celeba")
         return {"prepare": prepare_benchmark(find_images(root)), "read": reading_benchmark(root)}
-
-
-if __name__ == "__main__":
-    for name, numbers in benchmark().items():
-        print(f"{name}: " + ", ".join(f"{key} {value:,.1f}" for key, value in numbers.items()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable
 from itertools import chain, repeat
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_modules.factors import FactorSpace
 from data_modules.shapes3d import Shapes3DDataModule
+from wherewhat_pl.bench.timing import images_per_s
 
 #: a part of the set that has the published file's structure: 3,840 images
 SMALL_SPACE = FactorSpace(Shapes3DDataModule.factor_space.names, (2, 2, 2, 8, 4, 15))
@@ -63,7 +63,7 @@ def benchmark_batches(
     rendered.device = torch.device(device)
     rendered.setup()
     images = rendered.images_of(SMALL_SPACE.all()).permute(0, 2, 3, 1).cpu().numpy()
-    result = {"rendered": _images_per_s(_batches_of(rendered), seconds, rendered.device)}
+    result = {"rendered": images_per_s(_batches_of(rendered), seconds)}
     with tempfile.TemporaryDirectory() as folder:
         for name, chunks in {"default": (len(images), 4, 4, 1), "image": (1, 64, 64, 3)}.items():
             path = Path(folder) / name / Shapes3DDataModule.official_file
@@ -73,12 +73,12 @@ def benchmark_batches(
                 file.create_dataset("labels", data=SMALL_SPACE.all().numpy().astype(np.float64))
             loader = DataLoader(H5Dataset(path), batch_size, shuffle=True, drop_last=True)
             batches = chain.from_iterable(repeat(loader))
-            result[f"h5_{name}_chunks"] = _images_per_s(lambda: next(batches), seconds, warm_up=1)  # noqa: B023
+            result[f"h5_{name}_chunks"] = images_per_s(lambda: next(batches), seconds, warm_up=1)  # noqa: B023
             loader.dataset.images.file.close()  # type: ignore[attr-defined]
         mapped = _SmallShapes3D(64, batch_size, source="official", root=Path(folder) / "image")
         mapped.device = rendered.device
         mapped.setup()
-        result["memory_map"] = _images_per_s(_batches_of(mapped), seconds, mapped.device)
+        result["memory_map"] = images_per_s(_batches_of(mapped), seconds)
     for ours in ("rendered", "memory_map"):
         result[f"{ours}_over_h5"] = result[ours] / result["h5_default_chunks"]
         result[f"{ours}_over_h5_image_chunks"] = result[ours] / result["h5_image_chunks"]
@@ -88,29 +88,3 @@ def benchmark_batches(
 def _batches_of(data: Shapes3DDataModule) -> Callable[[], Tensor]:
     clock = iter(range(0, 2**62, data.batch_size))
     return lambda: data.training_batch(next(clock))
-
-
-def _images_per_s(
-    next_batch: Callable[[], Tensor],
-    seconds: float,
-    device: torch.device | None = None,
-    warm_up: int = 3,
-) -> float:
-    for _ in range(warm_up):
-        next_batch()
-    _wait_for(device)
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        count += len(next_batch())
-    _wait_for(device)
-    return count / (time.perf_counter() - start)
-
-
-def _wait_for(device: torch.device | None) -> None:
-    if device is not None and device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-if __name__ == "__main__":
-    for key, value in benchmark_batches().items():
-        print(f"{key:34} {value:12,.1f}")
