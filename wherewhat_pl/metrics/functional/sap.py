@@ -37,13 +37,13 @@ def sap(
     """
     train, train_factors, test, test_factors = check_split(codes_train, factors_train, codes_test, factors_test)
     varying = varying_factors(train_factors, "SAP")
-    classes = {j: np.unique(train_factors[:, j]) for j in varying}
+    classes = {j: np.unique(train_factors[:, j], return_inverse=True) for j in varying}
     accuracy = np.zeros((train.shape[1], train_factors.shape[1]))
     for i, (code, test_code) in enumerate(zip(train.T.astype(np.float64), test.T.astype(np.float64), strict=True)):
         order = np.argsort(code)
         samples = SortedSamples(code[order])
-        for j, values in classes.items():
-            slopes, intercepts = _lines(samples, train_factors[order, j], values, cost)
+        for j, (values, numbers) in classes.items():
+            slopes, intercepts = _lines(samples, numbers[order], len(values), cost)
             scores = np.outer(test_code, slopes) + intercepts  # [M, classes]; one column for two classes
             winner = scores.argmax(axis=1) if len(values) > 2 else (scores[:, 0] > 0).astype(np.intp)
             accuracy[i, j] = np.mean(values[winner] == test_factors[:, j])
@@ -78,16 +78,15 @@ def _mean_gap(matrix: NDArray[np.float64]) -> float:
     return float(np.mean(ordered[-1] - second))
 
 
-def _lines(
-    samples: SortedSamples, labels: NDArray[np.int64], classes: NDArray[np.int64], cost: float
-) -> NDArray[np.float64]:
+def _lines(samples: SortedSamples, labels: NDArray[np.intp], classes: int, cost: float) -> NDArray[np.float64]:
     """Slopes and intercepts ``[2, problems]`` of each class against the rest, or of the second of two classes."""
+    by_class = np.argsort(labels.astype(np.min_scalar_type(classes)), kind="stable")  # small integers: a radix sort
+    groups = np.split(samples.samples[by_class], np.cumsum(np.bincount(labels))[:-1])
     lines = []
-    for value in classes if len(classes) > 2 else classes[1:]:
-        positives = SortedSamples(samples.samples[labels == value])
-        count, others = len(positives.samples), len(labels) - len(positives.samples)
+    for group in groups if classes > 2 else groups[1:]:
+        others = len(labels) - len(group)
         # With two classes both are weighted; one against the rest, liblinear weights the one class only.
-        weight = len(labels) / (2 * others) if len(classes) == 2 else 1.0
-        problem = Problem(samples, positives, cost * len(labels) / (len(classes) * count), cost * weight)
-        lines.append(fit(problem, tolerance=1e-4 * min(count, others) / len(labels)))
+        weight = len(labels) / (2 * others) if classes == 2 else 1.0
+        problem = Problem(samples, SortedSamples(group), cost * len(labels) / (classes * len(group)), cost * weight)
+        lines.append(fit(problem, tolerance=1e-4 * min(len(group), others) / len(labels)))
     return np.transpose(lines)

@@ -4,13 +4,14 @@ SAP needs one for every code, factor and class, of thousands of samples but two 
 inside the margin are a prefix or a suffix, so running sums give objective, gradient and Hessian from a binary search.
 The solver is the trust-region Newton method of Lin, Weng and Keerthi (2008), started and stopped as liblinear does it:
 accuracies agree with ``sklearn.svm.LinearSVC`` to the sample, where the exact optimum would move one across a boundary
-here and there. It stays because SAP of 10 codes and 6 factors from 10,000 samples takes 0.06 s with it, and 1.1 s with
+here and there. It stays because SAP of 10 codes and 6 factors from 10,000 samples takes 0.2 s with it, and 2.2 s with
 scikit-learn's, at every evaluation during a training.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +25,26 @@ class SortedSamples:
 
     def __init__(self, samples: NDArray[np.float64]) -> None:
         self.samples = samples
-        self.sums = np.zeros((2, len(samples) + 1))
-        np.cumsum(samples, out=self.sums[0, 1:])
-        np.cumsum(samples * samples, out=self.sums[1, 1:])
+        # Memory views give Python's numbers, which are faster than numpy's one by one.
+        self.ordered, self.total, self.squares = (
+            values.data for values in (samples, _running_sum(samples), _running_sum(samples * samples))
+        )
 
     def inside(self, w: float, b: float) -> Sums:
         """Of the samples x with w x + b < 1."""
-        first, last = 0, len(self.samples)
+        first, last = 0, len(self.ordered)
         if w > 0:
-            last = int(self.samples.searchsorted((1 - b) / w))
+            last = bisect_left(self.ordered, (1 - b) / w)
         elif w < 0:
-            first = int(self.samples.searchsorted((1 - b) / w, side="right"))
+            first = bisect_right(self.ordered, (1 - b) / w)
         elif b >= 1:
             last = 0
-        total, squares = (sums.item(last) - sums.item(first) for sums in self.sums)
-        return last - first, total, squares
+        total, squares = self.total, self.squares
+        return last - first, total[last] - total[first], squares[last] - squares[first]
+
+
+def _running_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([[0.0], np.cumsum(values)])
 
 
 class Problem:
@@ -60,7 +66,7 @@ class Problem:
         """Value, gradient and Hessian (ww, wb, bb)."""
         w, b = weights.real, weights.imag
         everyone, positives = self.everyone.inside(-w, -b), self.positives.inside(-w, -b)
-        negatives = tuple(a - p for a, p in zip(everyone, positives, strict=True))
+        negatives = everyone[0] - positives[0], everyone[1] - positives[1], everyone[2] - positives[2]
         value, along_w, along_b, ww, wb, bb = 0.5 * (w * w + b * b), w, b, 1.0, 0.0, 1.0
         for y, cost, (count, total, squares) in zip(
             (1, -1), self.costs, (self.positives.inside(w, b), negatives), strict=True
