@@ -11,6 +11,7 @@ from wherewhat_pl import signals
 from wherewhat_pl.callbacks.periodic import EveryImages
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import identity, measure
+from wherewhat_pl.evaluation.ranking import tpl_objective
 from wherewhat_pl.evaluation.registry import METRICS, check_metrics
 from wherewhat_pl.evaluation.results import Row, find_result, read_results
 from wherewhat_pl.run.files import PatientRows, read_rows
@@ -86,8 +87,11 @@ class Evaluation(EveryImages):
         key, images_seen = f"eval/{row['metric']}", row["images_seen"]
         logged = any(key in old and old.get("images_seen") == images_seen for old in read_rows(self.run.metrics_file))
         if row["value"] is not None and not logged:
+            numbers = {key: row["value"]}
+            if METRICS[row["metric"]].is_tpl:  # of a TPL also the objective of sweeps, which is made of it
+                numbers["eval/tpl_objective"] = tpl_objective(int(row["values"]["num_active"]), row["value"])
             for logger in trainer.loggers:
-                logger.log_metrics({key: row["value"]}, step=images_seen)
+                logger.log_metrics(numbers, step=images_seen)
 
     def _context(self, system: DisentanglingGAN) -> EvaluationContext:
         data = self.data

@@ -55,6 +55,19 @@ def rank(candidates: Sequence[Candidate], expected_active: int | None = None) ->
     return sorted(candidates, key=key)
 
 
+def tpl_objective(num_active: int, total: float) -> float:
+    """The order of :func:`rank` as one number that is good when low, for searches over settings.
+
+    With m the mean length of an active dimension it is ``m / (1 + m) - num_active``: the first term stays below 1, so
+    that a model with fewer active dimensions never wins by being shorter, and a collapsed one, at 1, never wins at all.
+
+    Args:
+        num_active: dimensions with a TPL above the threshold.
+        total: TPL summed over these.
+    """
+    return 1 - 1 / (1 + total / num_active) - num_active if num_active else 1.0
+
+
 @dataclass(frozen=True)
 class Correlation:
     """Spearman's rank correlation and its 95 % interval.
