@@ -6,6 +6,7 @@ import contextlib
 import netrc
 import os
 import secrets
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from data_modules.errors import one_line
 from wherewhat_pl.callbacks.metrics_log import MetricsLog
@@ -28,8 +29,8 @@ MODES = {"run": "online", "dryrun": "offline"}  # older names that WANDB_MODE st
 WRITES = ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR")  # in the home folder, if they say nothing else
 
 
-class WandbLog(Logger):
-    """A Weights & Biases run as a logger, with ``images_seen`` as its x-axis, of rows and pictures alike.
+class WandbLog(WandbLogger):
+    """A Weights & Biases run as Lightning's logger, with ``images_seen`` as its x-axis, of rows and pictures alike.
 
     Whatever goes wrong in it costs one warning and never the training.
 
@@ -40,10 +41,8 @@ class WandbLog(Logger):
         missed: whether something could not be logged; nothing is after that.
     """
 
-    name, version = "wandb", ""
-
     def __init__(self, run: Any) -> None:
-        super().__init__()
+        super().__init__(experiment=run)
         self.run, self.missed = run, False
         self._try(lambda: run.define_metric("images_seen"))
         self._try(lambda: run.define_metric("*", step_metric="images_seen"))
@@ -51,7 +50,7 @@ class WandbLog(Logger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
         self._try(lambda: self.run.log({**metrics, "images_seen": step}))
 
-    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
         """Log pictures ``[H, W, C]`` uint8."""
         wandb = sys.modules["wandb"]  # which made the run
         self._try(lambda: self.run.log({key: [wandb.Image(image) for image in images], "images_seen": step}))
@@ -60,7 +59,13 @@ class WandbLog(Logger):
         """They were given when the run was started."""
 
     def finish(self, status: int) -> None:
-        """End the run with the exit status of the program; nothing is sent after that."""
+        """End the run with the exit status of the program; nothing is sent after that.
+
+        A sweep gives a run to another agent that was preempted, which is what SIGUSR1 announces; SIGTERM and SIGINT are
+        also how a sweep, or a user, stops a run for good.
+        """
+        if status == 128 + signal.SIGUSR1 and getattr(self.run, "sweep_id", None) is not None:
+            self._try(self.run.mark_preempting)
         self._try(lambda: self.run.finish(exit_code=status), again=True)
 
     def _try(self, work: Callable[[], object], again: bool = False) -> None:
@@ -127,7 +132,7 @@ def _init(config: ExperimentConfig, run: RunDir, data_source: str, offline: bool
         entity=settings.entity,
         group=settings.group or said.get("WANDB_RUN_GROUP") or config.experiment,
         name=said.get("WANDB_NAME") or f"{config.experiment}/{config.run.name}",
-        id=said.get("WANDB_RUN_ID") or _run_id(run),
+        id=_run_id(run),
         resume="allow",
         tags=[*tags, f"data:{data_source}"],
         config=to_dict(config),
@@ -169,9 +174,10 @@ def _key_in_netrc() -> bool:
 def _run_id(run: RunDir) -> str:
     """The id under which the run was started, kept so that a continued run is the same one."""
     file = run.path / "wandb" / "run-id"
-    if file.is_file() and (run_id := file.read_text().strip()):
+    of_agent = os.environ.get("WANDB_RUN_ID", "")  # wandb takes no other one under a sweep
+    if not of_agent and file.is_file() and (run_id := file.read_text().strip()):
         return run_id
     file.parent.mkdir(parents=True, exist_ok=True)
-    run_id = secrets.token_hex(4)
+    run_id = of_agent or secrets.token_hex(4)
     write_atomically(file, run_id.encode())
     return run_id
