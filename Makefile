@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 RUNNER := $(VENV)/bin/python -m wherewhat_pl
-VERBS := $(filter-out __init__,$(basename $(notdir $(wildcard wherewhat_pl/commands/*.py))))
+VERBS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard wherewhat_pl/commands/*.py)))))
 
 # Values travel in the environment, as they were typed: neither make nor the shell reads them again. Names with dots
 # cannot stand there, so all get other ones.
@@ -38,9 +38,9 @@ export CALL
 
 help: ## show this list
 	@echo 'make TARGET [KEY=value ...] [ARGS="key=value ..."]; make VERB ARGS=--help lists what can be set'
-	@for verb in $(VERBS); do sed -n "1s/\"\"\"\(.*\)\.\"\"\"/$$verb:\1/p" wherewhat_pl/commands/$$verb.py; done \
-		| awk -F: '{printf "  %-10s %s\n", $$1, $$2}'
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@for verb in $(VERBS); do sed -n "1s/\"\"\"\(.*\)\.\"\"\"/$$verb:\1/p" wherewhat_pl/commands/$$(echo $$verb | tr - _).py; done \
+		| awk -F: '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "experiments: $(notdir $(basename $(wildcard experiments/*.yaml)))"
 
 $(VERBS): RUN_KEY = run

@@ -32,6 +32,9 @@ VERBS = {
     "data": "wherewhat_pl.commands.data",
     "eval": "wherewhat_pl.commands.eval",
     "select": "wherewhat_pl.commands.select",
+    "sweep": "wherewhat_pl.commands.sweep",
+    "agent": "wherewhat_pl.commands.agent",
+    "sweep-local": "wherewhat_pl.commands.sweep_local",
     "report": "wherewhat_pl.commands.report",
     "bench": "wherewhat_pl.commands.bench",
     "slurm": "wherewhat_pl.commands.slurm",
@@ -94,7 +97,7 @@ def read(verb: str, command: Any, words: Sequence[str]) -> Any:
 
 def overview() -> str:
     """What verbs there are, a line each."""
-    lines = [f"  {verb:<8}{_about(import_module(module))}" for verb, module in VERBS.items()]
+    lines = [f"  {verb:<12}{_about(import_module(module))}" for verb, module in VERBS.items()]
     return "\n".join([f"{PROGRAM} VERB key=value ...", "", *lines, "", f"{PROGRAM} VERB --help lists what can be set."])
 
 
