@@ -7,7 +7,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_OFFERED = {"load": "wherewhat_pl.run.loading", "Model": "wherewhat_pl.model"}
+_OFFERED = {"load": "wherewhat_pl.interop.load", "Model": "wherewhat_pl.model"}
 
 
 def __getattr__(name: str) -> Any:

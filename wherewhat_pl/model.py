@@ -7,13 +7,17 @@ A trained run, the averages inside a training, networks imported from elsewhere 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, overload
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor
 
 from data_modules.randomness import generator_for
-from wherewhat_pl.errors import ModelError
+from wherewhat_pl.errors import ConfigError, ModelError
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.generator import Generator
 from wherewhat_pl.networks.latents import sample_prior
@@ -24,6 +28,23 @@ if TYPE_CHECKING:
     from wherewhat_pl.settings import ModelConfig
 
 
+@dataclass(frozen=True)
+class Latent:
+    """What a latent is called, and how it is shown.
+
+    Attributes:
+        name: for people.
+        sign: -1 if it is shown from ``high`` to ``low``, so that what the name says grows; else 1.
+        low: where a traversal of it starts, ``high`` where it ends.
+        high: see ``low``.
+    """
+
+    name: str
+    sign: int = 1
+    low: float = -2.0
+    high: float = 2.0
+
+
 class Model:
     """A generator, and a recognizer if one was trained, as one sees them from outside.
 
@@ -31,13 +52,14 @@ class Model:
         generator: put into evaluation mode, so that its noise maps are fixed.
         recognizer: images to codes; None if there is none.
         prior: ``normal`` or ``uniform``; what :meth:`sample` draws from.
-        names: of the latents; None: ``latent 0``, ``latent 1``...
+        latents: what they are called, a :class:`Latent` or only a name each; None: ``latent 0``, ``latent 1``...
 
     Attributes:
         num_latents: n.
         resolution: side of the images in pixels.
         channels: of the images, 1 or 3.
         masked_latents: positions of the latents that act under a mask.
+        about: where it comes from, for people, in values that JSON has; empty if that is not known.
     """
 
     def __init__(
@@ -45,20 +67,34 @@ class Model:
         generator: Generator,
         recognizer: Critic | None = None,
         prior: str = "normal",
-        names: Sequence[str] | None = None,
+        latents: Sequence[Latent | str] | None = None,
     ) -> None:
         self.generator, self.recognizer, self.prior = generator.eval(), recognizer, prior
         self.num_latents, self.resolution = generator.num_latents, generator.resolution
         self.channels = generator.to_rgb.weight.shape[0]
         self.masked_latents = generator.masked_latents
-        self.names = self._checked_names(names)
+        self.about: dict[str, Any] = {}
+        if latents is not None:
+            self.call_latents(latents)
 
-    def _checked_names(self, names: Sequence[str] | None) -> list[str]:
-        if names is None:
-            return [f"latent {k}" for k in range(self.num_latents)]
-        if len(names) != self.num_latents:
-            raise ModelError(f"{len(names)} names were given for {self.num_latents} latents")
-        return list(names)
+    @cached_property
+    def latents(self) -> list[Latent]:
+        """What each latent is called and how it is shown."""
+        return [Latent(f"latent {k}") for k in range(self.num_latents)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the latents."""
+        return [latent.name for latent in self.latents]
+
+    def call_latents(self, latents: Sequence[Latent | str]) -> None:
+        """Give the latents names; raises :class:`ModelError` unless there is one for each, and each once."""
+        if len(latents) != self.num_latents:
+            raise ModelError(f"{len(latents)} names were given for {self.num_latents} latents")
+        called = [Latent(each) if isinstance(each, str) else each for each in latents]
+        if twice := {latent.name for latent in called if [each.name for each in called].count(latent.name) > 1}:
+            raise ModelError(f"two latents are called '{sorted(twice)[0]}'")
+        self.latents = called
 
     @property
     def has_masks(self) -> bool:
@@ -136,6 +172,30 @@ class Model:
         with torch.no_grad():
             return self.recognizer(images.to(self.device)).float()  # type: ignore[no-any-return]
 
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> Model:
+        """A model that :meth:`push_to_hub` shared, or a folder like one; needs the optional extra [hub].
+
+        Args:
+            name: ``owner/name`` on the Hugging Face Hub, or a folder.
+            options: of ``huggingface_hub.ModelHubMixin.from_pretrained``.
+        """
+        model: Model = _hub().from_pretrained(name, **options).model
+        return model
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Write the folder that :meth:`from_pretrained` reads; needs the optional extra [hub]."""
+        _hub()(self).save_pretrained(folder, **options)
+
+    def push_to_hub(self, name: str, **options: Any) -> Any:
+        """Share it as ``owner/name`` on the Hugging Face Hub, with a card; needs the optional extra [hub].
+
+        Args:
+            name: of the repository.
+            options: of ``huggingface_hub.ModelHubMixin.push_to_hub``.
+        """
+        return _hub()(self).push_to_hub(name, **options)
+
     @torch.no_grad()
     def _draw(self, latents: Tensor, with_masks: bool) -> tuple[Tensor, list[Tensor]]:
         """Images, and masks ``[B, m, h, h]`` per module, each scaled to [0, 1] by its own kind."""
@@ -143,6 +203,11 @@ class Model:
             return self.generator(latents).float(), []
         images, masks = self.generator(latents, return_masks=True)
         return images.float(), self.generator.scaled_masks([mask.float() for mask in masks])
+
+
+def _hub() -> Any:
+    """What brings it to and from a hub: an optional library, and a room above this one that only it needs."""
+    return import_module("wherewhat_pl.interop.hub").HubModel
 
 
 def build_generator(model: ModelConfig, channels: int) -> Generator:
@@ -158,3 +223,15 @@ def build_generator(model: ModelConfig, channels: int) -> Generator:
 def build_recognizer(model: ModelConfig, resolution: int, channels: int, num_latents: int) -> Critic | None:
     """The recognizer that settings describe, with random weights; None with ``model.loss=gan``."""
     return None if model.loss == "gan" else Critic(resolution, channels, num_latents, model.critic.feature_maps)
+
+
+def torch_device(name: str | torch.device) -> torch.device:
+    """A device that is there; raises :class:`ConfigError` otherwise."""
+    if str(name) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"device={name}: there is no such device here; use cpu, cuda or auto") from None
+    return device

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from wherewhat_pl.errors import CheckpointError, ConfigError, ModelError
+from wherewhat_pl.interop.load import load
 from wherewhat_pl.model import Model
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.generator import Generator
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.folder import RunDir
-from wherewhat_pl.run.loading import load, load_run
+from wherewhat_pl.run.loading import load_run
 from wherewhat_pl.system import DisentanglingGAN
 
 NARROW = FeatureMaps(4, 0, 4, 4)
@@ -70,7 +71,9 @@ def test_what_it_cannot_do_is_said_in_one_line(mixed):
     with pytest.raises(ModelError, match=r"latents have shape \[2, 4\]; this model takes \[B, 5\]"):
         mixed.generate(torch.zeros(2, 4))
     with pytest.raises(ModelError, match="2 names were given for 5 latents"):
-        Model(mixed.generator, names=["a", "b"])
+        Model(mixed.generator, latents=["a", "b"])
+    with pytest.raises(ModelError, match="two latents are called 'a'"):
+        Model(mixed.generator, latents=["a", "b", "a", "c", "d"])
 
 
 def test_a_system_in_training_gives_its_averages(tiny):

@@ -20,10 +20,11 @@ from wherewhat_pl.evaluation.ranking import Candidate, Correlation, correlations
 from wherewhat_pl.evaluation.registry import tpl_metrics
 from wherewhat_pl.evaluation.results import Row, read_results
 from wherewhat_pl.interop.onnx import OnnxModel
+from wherewhat_pl.model import torch_device
 from wherewhat_pl.pictures.plots import scatter_picture
 from wherewhat_pl.run.files import write_atomically
 from wherewhat_pl.run.folder import find_run
-from wherewhat_pl.run.loading import load_run, torch_device
+from wherewhat_pl.run.loading import load_run
 
 
 def select(

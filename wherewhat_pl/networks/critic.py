@@ -36,6 +36,7 @@ class Critic(nn.Module):
 
     def __init__(self, resolution: int, channels: int, outputs: int, feature_maps: FeatureMaps) -> None:
         super().__init__()
+        self.feature_maps = feature_maps
         levels, nf = int(math.log2(resolution)), feature_maps.at
         self.from_rgb = EqualizedConv2d(channels, nf(levels - 1), 1, activation=True)
         self.blocks = nn.Sequential(*(ResidualDown(nf(r - 1), nf(r - 2)) for r in range(levels, 2, -1)))

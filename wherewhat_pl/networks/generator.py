@@ -125,6 +125,7 @@ class Generator(nn.Module):
         self.to_rgb = EqualizedConv2d(width, channels, 1)
         self.num_latents = sum(spec.num_latents for spec in self.specs)
         self.resolution = resolution
+        self.feature_maps, self.feature_map_scale = feature_maps, feature_map_scale
 
     @property
     def masked_latents(self) -> list[int]:

@@ -4,6 +4,7 @@ config.yaml      the resolved settings, with versions, git state and the data's 
 checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
 metrics.jsonl    one row per logging interval, keyed by images_seen
 eval.jsonl       what was measured, a row each
+latents.yaml     what people call the latents, if they have named any
 traversals/      pictures, named by images_seen
 wandb/           what Weights & Biases keeps, and the id to resume under
 """
@@ -63,6 +64,10 @@ class RunDir:
     @property
     def eval_file(self) -> Path:
         return self.path / "eval.jsonl"
+
+    @property
+    def latents_file(self) -> Path:
+        return self.path / "latents.yaml"
 
     @property
     def checkpoints(self) -> Path:

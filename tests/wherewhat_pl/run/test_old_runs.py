@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from wherewhat_pl.interop.load import load
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.folder import RunDir
-from wherewhat_pl.run.loading import load
 from wherewhat_pl.train import train
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
