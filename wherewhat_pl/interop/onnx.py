@@ -1,8 +1,9 @@
-"""Generators of others, as ONNX decoders: a file whose input is latents ``[B, n]`` and whose output is images."""
+"""Generators as ONNX decoders, others' and our own: input latents ``[B, n]``, output images, and perhaps masks."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,17 +13,20 @@ from torch import Tensor
 
 from data_modules.errors import one_line
 from wherewhat_pl.errors import ConfigError
-from wherewhat_pl.model import Model
+from wherewhat_pl.model import Latent, Model
+
+KEY = "wherewhat_pl"  #: of what our own files say about themselves in their metadata
 
 
 class OnnxModel(Model):
-    """A decoder run by onnxruntime on the CPU; it has no masks and no recognizer.
+    """A decoder run by onnxruntime on the CPU; it has no recognizer, and masks only if the file gives them.
 
     What the file does not say is found out from a few images: channels last are moved first, and the range is taken
-    to be [0, 1] or 0..255 if no value is negative, else [-1, 1].
+    to be [0, 1] or 0..255 if no value is negative, else [-1, 1]. Our own files say it, the prior and the names.
 
     Args:
-        path: the ``.onnx`` file; one float32 input ``[B, n]`` (B free or fixed), one output of images, 1 or 3 channels.
+        path: the ``.onnx`` file; one float32 input ``[B, n]`` (B free or fixed), an output of images, 1 or 3 channels,
+            and perhaps a second one of masks ``[B, n, H, W]`` in [0, 1].
 
     Attributes:
         image_range: what the file's values were found to mean: ``"-1..1"``, ``"0..1"`` or ``"0..255"``.
@@ -53,33 +57,57 @@ class OnnxModel(Model):
         self._input, self.num_latents = inputs[0].name, int(shape[1])
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         self.fingerprint = hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
-        trial = self._run(torch.randn(16, self.num_latents, generator=torch.Generator().manual_seed(0)))
+        trial, *more = self._run(torch.randn(16, self.num_latents, generator=torch.Generator().manual_seed(0)))
         self._channels_last = trial.ndim == 4 and trial.shape[1] not in (1, 3) and trial.shape[3] in (1, 3)
         if trial.ndim != 4 or not (self._channels_last or trial.shape[1] in (1, 3)):
             raise ConfigError(f"{path}: its output {list(trial.shape)} is no batch of grey or RGB images")
         self.image_range = "-1..1" if float(trial.min()) < 0 else "0..1" if float(trial.max()) <= 1 else "0..255"
-        self.recognizer, self.prior, self.masked_latents, self.names = None, "normal", [], self._checked_names(None)
+        self.recognizer, self.prior, self.masked_latents = None, "normal", []
+        if more and more[0].ndim == 4 and more[0].shape[1] == self.num_latents:
+            self.masked_latents = list(range(self.num_latents))
+        self.about = {}
+        if said := self._session.get_modelmeta().custom_metadata_map.get(KEY):
+            self._believe(said, path)
         images, _ = self._draw(torch.zeros(1, self.num_latents), False)
         self.channels, self.resolution = images.shape[1], max(images.shape[2:])
+
+    def _believe(self, said: str, path: Path) -> None:
+        """Take what our own export wrote beside the network."""
+        try:
+            metadata = json.loads(said)
+            latents = [Latent(**each) for each in metadata["latents"]]
+            masked = [int(position) for position in metadata["masked_latents"] if 0 <= position < self.num_latents]
+            prior, about = str(metadata["prior"]), dict(metadata["about"])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ConfigError(f"{path}: what it says about itself cannot be read ({one_line(error, 80)})") from None
+        self.call_latents(latents)
+        self.image_range, self.prior, self.about = "-1..1", prior, about
+        self.masked_latents = masked if self.masked_latents else []
 
     def to(self, device: torch.device | str) -> OnnxModel:
         """Nothing: it stays on the CPU."""
         return self
 
     def _draw(self, latents: Tensor, with_masks: bool) -> tuple[Tensor, list[Tensor]]:
-        images = self._run(latents.cpu())
+        images, *more = self._run(latents.cpu())
         if self._channels_last:
             images = images.permute(0, 3, 1, 2)
         if self.image_range != "-1..1":
             images = images * (2 if self.image_range == "0..1" else 2 / 255) - 1
-        return images, []
+        return images, [more[0][:, self.masked_latents]] if with_masks and self.masked_latents else []
 
-    def _run(self, latents: Tensor) -> Tensor:
+    def _run(self, latents: Tensor) -> list[Tensor]:
+        """All outputs for latents ``[B, n]``."""
         array = latents.numpy().astype(np.float32)
         size = self._fixed_batch or len(array)
         parts = []
         for start in range(0, len(array), size):
             part = array[start : start + size]
             filled = np.concatenate([part, np.zeros((size - len(part), array.shape[1]), np.float32)])
-            parts.append(self._session.run(None, {self._input: filled})[0][: len(part)])
-        return torch.from_numpy(np.concatenate(parts)).float()
+            parts.append([output[: len(part)] for output in self._session.run(None, {self._input: filled})])
+        return [torch.from_numpy(np.concatenate(outputs)).float() for outputs in zip(*parts, strict=True)]
+
+
+def load(path: Path) -> OnnxModel:
+    """Read a decoder; raises :class:`ConfigError` as :class:`OnnxModel` does."""
+    return OnnxModel(path)

@@ -1,0 +1,39 @@
+"""Where a command on a trained model writes to, and that it writes over nothing unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.interop.load import is_file
+
+
+def output_folder(run: str, out: str | None, name: str) -> Path:
+    """``out``, or ``name`` inside a run's folder, or ``MODEL_name`` beside a model's file; not made yet."""
+    if out is not None:
+        return Path(out)
+    return Path(run).with_name(f"{Path(run).stem}_{name}") if is_file(run) else Path(run) / name
+
+
+def make_room(folder: Path, files: Sequence[Path], force: bool) -> None:
+    """Make a folder, before anything takes long.
+
+    Args:
+        folder: with its parents.
+        files: that will be written into it.
+        force: whether they may be there.
+
+    Raises:
+        ConfigError: one of them is there, or the folder cannot be made or written to.
+    """
+    for file in files:
+        if file.exists() and not force:
+            raise ConfigError(f"{file}: is there already; force=true (make: FORCE=1) writes over it, out=... elsewhere")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".can_be_written"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"out={folder}: cannot be written to ({error.strerror})") from None
