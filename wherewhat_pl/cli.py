@@ -36,6 +36,7 @@ VERBS = {
     "agent": "wherewhat_pl.commands.agent",
     "sweep-local": "wherewhat_pl.commands.sweep_local",
     "report": "wherewhat_pl.commands.report",
+    "export": "wherewhat_pl.commands.export",
     "bench": "wherewhat_pl.commands.bench",
     "slurm": "wherewhat_pl.commands.slurm",
     "status": "wherewhat_pl.commands.status",
