@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,17 +18,17 @@ def traverse(
     model: Model,
     base: Tensor | None = None,
     columns: int = 9,
-    limit: float = 2.0,
+    limit: float | None = None,
     change_over: Tensor | None = None,
     seed: int = 0,
 ) -> Traversal:
-    """Traverse every latent from ``-limit`` to ``limit``.
+    """Traverse every latent over its range.
 
     Args:
-        model: what draws.
+        model: what draws, and says which ranges its latents have, -2 to 2 if it was not told.
         base: ``[n]``, the code that is varied; None: one that depends on ``seed`` only, ``change_over`` too.
         columns: values per latent.
-        limit: largest value.
+        limit: from ``-limit`` to ``limit`` in place of the latents' ranges.
         change_over: ``[K, n]`` more base codes, over which ``change`` is averaged too.
         seed: see ``base``.
 
@@ -34,26 +36,73 @@ def traverse(
         A :class:`Traversal` on the model's device.
     """
     if base is None:
-        base, *others = model.sample(1 + CODES_FOR_CHANGE, seed, "traversal")
+        base, *others = base_codes(model, seed)
         change_over = torch.stack(others)
-    base = base.to(model.device)
-    batch_size = min(64, max(1, PIXELS_AT_ONCE // model.resolution**2))
-    values = torch.linspace(-limit, limit, columns, device=base.device)
-
-    def along_all(code: Tensor, values: Tensor) -> Tensor:
-        latents = code.repeat(model.num_latents, len(values), 1)
-        index = torch.arange(model.num_latents, device=base.device)
-        latents[index, :, index] = values
-        parts = latents.flatten(0, 1).split(batch_size)
-        return torch.cat([model.generate(part) for part in parts]).unflatten(0, (model.num_latents, len(values)))
-
-    images = along_all(base, values)
+    base, latents = base.to(model.device), list(range(model.num_latents))
+    values = values_of(model, latents, columns, limit)
+    images = along(model, base, latents, values)
     ends_and_middle = [0, columns // 2, columns - 1]  # as many images as tell a circle of hues from no change
     codes = [] if change_over is None else list(change_over.to(model.device))
-    changes = [images[:, ends_and_middle], *(along_all(code, values[ends_and_middle]) for code in codes)]
+    more = (along(model, code, latents, values[:, ends_and_middle]) for code in codes)
+    change = torch.stack([_path_length(each) for each in (images[:, ends_and_middle], *more)]).mean(0)
     base_images, masks = model.generate(base[None], return_masks=True)
-    change = torch.stack([_path_length(each) for each in changes]).mean(0)
-    return Traversal(values, images, base_images[0], masks[0] if model.has_masks else None, change)
+    return Traversal(values, images, base_images[0], masks[0] if model.has_masks else None, change, model.names)
+
+
+def base_codes(model: Model, seed: int) -> Tensor:
+    """The code that is varied, and those over which the change is averaged too: ``[1 + CODES_FOR_CHANGE, n]``."""
+    return model.sample(1 + CODES_FOR_CHANGE, seed, "traversal")
+
+
+def values_of(model: Model, latents: Sequence[int], columns: int, limit: float | None = None) -> Tensor:
+    """What latents are set to, ``[k, columns]``: over their own ranges, or from ``-limit`` to ``limit``."""
+    rows = []
+    for latent in (model.latents[position] for position in latents):
+        low, high = (latent.low, latent.high) if limit is None else (-limit, limit)
+        rows.append(torch.linspace(*((low, high) if latent.sign > 0 else (high, low)), columns, device=model.device))
+    return torch.stack(rows)
+
+
+def along(model: Model, base: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
+    """Images with one latent set at a time.
+
+    Args:
+        model: what draws.
+        base: ``[n]``, what the other latents are fixed at.
+        latents: k positions.
+        values: ``[k, columns]``, what each is set to.
+
+    Returns:
+        ``[k, columns, C, H, W]``.
+    """
+    codes = codes_along(base.to(model.device), latents, values)
+    return torch.cat([model.generate(part) for part in codes.flatten(0, 1).split(batch_of(model))]).unflatten(
+        0, values.shape
+    )
+
+
+def along_with_masks(model: Model, base: Tensor, latents: Sequence[int], values: Tensor) -> tuple[Tensor, Tensor]:
+    """Images as :func:`along` gives them, and each latent's own mask as it is there, ``[k, columns, H, W]``."""
+    images, masks = [], []
+    for row, latent in enumerate(latents):
+        for part in codes_along(base.to(model.device), [latent], values[row : row + 1])[0].split(batch_of(model)):
+            drawn, all_masks = model.generate(part, return_masks=True)
+            images.append(drawn)
+            masks.append(all_masks[:, latent])
+    return torch.cat(images).unflatten(0, values.shape), torch.cat(masks).unflatten(0, values.shape)
+
+
+def codes_along(base: Tensor, latents: Sequence[int], values: Tensor) -> Tensor:
+    """The codes of :func:`along`, ``[k, columns, n]``."""
+    codes = base.repeat(*values.shape, 1)
+    for row, latent in enumerate(latents):
+        codes[row, :, latent] = values[row]
+    return codes
+
+
+def batch_of(model: Model) -> int:
+    """Images that are drawn at once."""
+    return min(64, max(1, PIXELS_AT_ONCE // model.resolution**2))
 
 
 def _path_length(images: Tensor) -> Tensor:

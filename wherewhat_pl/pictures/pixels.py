@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+TILE = 64  #: smallest side of a tile in screen pixels
+MAX_TILE = 256  #: largest one; 36 latents of 512 px would be a picture of 100 megapixels
 MASK_COLOR = (255, 64, 0)
 
 
@@ -20,3 +24,15 @@ def mask_over_image(image: Tensor, mask: Tensor) -> Tensor:
     strength = (mask / mask.max().clamp_min(1e-8)).clamp(0, 1) * 0.75
     color = torch.tensor(MASK_COLOR, dtype=torch.float32)[:, None, None]
     return (grey * (1 - strength) + color * strength).round().to(torch.uint8)
+
+
+def tile_side(side: int) -> int:
+    """Screen pixels that an image of so many pixels is shown at: a whole multiple, but for large ones."""
+    return min(MAX_TILE, side * max(1, -(-TILE // side)))
+
+
+def tile(pixels: Tensor) -> Image.Image:
+    """Pixels ``[3, H, H]`` uint8 as a picture with sides of :func:`tile_side`."""
+    image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+    side = tile_side(image.width)
+    return image.resize((side, side), Image.Resampling.BOX if side < image.width else Image.Resampling.NEAREST)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from wherewhat_pl.pictures.pixels import mask_over_image, to_uint8
+from wherewhat_pl.pictures.pixels import mask_over_image, tile, tile_side, to_uint8
 
-TILE = 64  #: smallest side of a tile in screen pixels
-MAX_TILE = 256  #: largest one; 36 latents of 512 px would be a picture of 100 megapixels
 GAP = 2
 LABEL_WIDTH = 96
 HEADER_HEIGHT = 18
-BACKGROUND, INK, MASK_COLOR = (255, 255, 255), (40, 40, 40), (255, 64, 0)
+BACKGROUND, INK = (255, 255, 255), (40, 40, 40)
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,13 @@ class Traversal:
     """All latents' traversals from one base code.
 
     Attributes:
-        values: ``[columns]``, what the traversed latent is set to.
+        values: ``[n, columns]``, what each latent is set to.
         images: ``[n, columns, C, H, W]`` in about [-1, 1].
         base_image: ``[C, H, W]``, of the base code itself.
         masks: ``[n, H, W]`` in [0, 1], the masks at the base code; zero for latents without one. None if no latent
             has a mask.
         change: ``[n]``, mean absolute change per pixel from the lowest value to the middle one and on to the highest.
+        names: of the latents.
     """
 
     values: Tensor
@@ -37,6 +36,7 @@ class Traversal:
     base_image: Tensor
     masks: Tensor | None
     change: Tensor
+    names: list[str]
 
     @property
     def order(self) -> list[int]:
@@ -44,34 +44,52 @@ class Traversal:
         return self.change.argsort(descending=True).tolist()
 
 
-def traversal_picture(traversal: Traversal) -> Image.Image:
-    """Draw a traversal: label, ``columns`` images, and, where there are masks, the mask and the mask over the image."""
+def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None) -> Image.Image:
+    """Draw a traversal: label, ``columns`` images, and, where there are masks, the mask and the mask over the image.
+
+    Args:
+        traversal: what is drawn.
+        latents: a row for each of these; None: for all, the one that changes most first.
+    """
+    rows = traversal.order if latents is None else latents
     has_masks = traversal.masks is not None
-    columns = traversal.images.shape[1]
-    side = traversal.images.shape[-1]
-    tile = min(MAX_TILE, side * max(1, -(-TILE // side)))
-    resampling = Image.Resampling.BOX if tile < side else Image.Resampling.NEAREST
-    width = LABEL_WIDTH + (columns + 2 * has_masks) * (tile + GAP) + has_masks * 4 * GAP
-    canvas = Image.new("RGB", (width, HEADER_HEIGHT + len(traversal.images) * (tile + GAP)), BACKGROUND)
+    columns, side = traversal.images.shape[1], tile_side(traversal.images.shape[-1])
+    width = LABEL_WIDTH + (columns + 2 * has_masks) * (side + GAP) + has_masks * 4 * GAP
+    canvas = Image.new("RGB", (width, HEADER_HEIGHT + len(rows) * (side + GAP)), BACKGROUND)
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
 
-    heads = [f"{value:+.1f}" for value in traversal.values.tolist()] + ["mask", "on image"] * has_masks
+    alike = bool((traversal.values == traversal.values[0]).all())
+    heads = [f"{value:+.1f}" if alike else "" for value in traversal.values[0].tolist()] + [
+        "mask",
+        "on image",
+    ] * has_masks
     for column, head in enumerate(heads):
-        pen.text((_left(column, columns, tile) + tile / 2, 3), head, fill=INK, font=font, anchor="ma")
-    for row, latent in enumerate(traversal.order):
-        top = HEADER_HEIGHT + row * (tile + GAP)
-        pen.text((4, top + tile / 2 - 12), f"latent {latent}", fill=INK, font=font)
-        pen.text((4, top + tile / 2 + 2), f"change {traversal.change[latent]:.3f}", fill=INK, font=font)
+        pen.text((_left(column, columns, side) + side / 2, 3), head, fill=INK, font=font, anchor="ma")
+    for row, latent in enumerate(rows):
+        top = HEADER_HEIGHT + row * (side + GAP)
+        lines = [traversal.names[latent], f"change {traversal.change[latent]:.3f}"]
+        if not alike:
+            lines.append(" to ".join(f"{value:+.1f}" for value in traversal.values[latent, [0, -1]].tolist()))
+        for number, line in enumerate(lines):
+            pen.text((4, top + side / 2 - 12 + 14 * number), shortened(line, font), fill=INK, font=font)
         tiles = list(to_uint8(traversal.images[latent]))
         if traversal.masks is not None:
             mask = traversal.masks[latent].cpu().clamp(0, 1)
             tiles += [(mask * 255).to(torch.uint8)[None].expand(3, -1, -1), mask_over_image(traversal.base_image, mask)]
         for column, pixels in enumerate(tiles):
-            image = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
-            canvas.paste(image.resize((tile, tile), resampling), (_left(column, columns, tile), top))
+            canvas.paste(tile(pixels), (_left(column, columns, side), top))
     return canvas
 
 
-def _left(column: int, columns: int, tile: int) -> int:
+def shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int = LABEL_WIDTH - 6) -> str:
+    """Text that is no wider than ``width`` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}...") > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _left(column: int, columns: int, side: int) -> int:
     """Masks stand a little apart from the images."""
-    return LABEL_WIDTH + column * (tile + GAP) + (4 * GAP if column >= columns else 0)
+    return LABEL_WIDTH + column * (side + GAP) + (4 * GAP if column >= columns else 0)

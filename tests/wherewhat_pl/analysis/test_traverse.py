@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from wherewhat_pl.analysis.traverse import traverse
-from wherewhat_pl.model import Model
+from wherewhat_pl.model import Latent, Model
 from wherewhat_pl.pictures.pixels import mask_over_image, to_uint8
 from wherewhat_pl.pictures.traversal import traversal_picture
 
@@ -35,10 +35,21 @@ def test_latents_are_ordered_by_how_much_they_change():
 def test_each_row_varies_one_latent_from_low_to_high():
     base = torch.tensor([0.5, -0.5, 3.0])
     result = traverse(Halves(), base, columns=5)
-    assert result.values.tolist() == [-2, -1, 0, 1, 2]
-    torch.testing.assert_close(result.images[0, :, 0, 0, 0], 0.1 * result.values)
+    assert result.values.tolist() == [[-2, -1, 0, 1, 2]] * 3
+    torch.testing.assert_close(result.images[0, :, 0, 0, 0], 0.1 * result.values[0])
     torch.testing.assert_close(result.images[0, :, 0, 0, 7], torch.full((5,), -0.1))  # the other one stays at its base
     torch.testing.assert_close(result.images[2], result.base_image.expand(5, 1, 8, 8))
+
+
+def test_a_latents_own_range_and_sign_are_kept():
+    model = Halves()
+    model.call_latents([Latent("left", -1, -1.0, 3.0), "right", "nothing"])
+    result = traverse(model, torch.zeros(3), columns=5)
+    assert result.values.tolist() == [[3, 2, 1, 0, -1], [-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2]]
+    torch.testing.assert_close(result.images[0, :, 0, 0, 0], 0.1 * result.values[0])
+    assert traverse(model, torch.zeros(3), columns=3, limit=1).values.tolist() == [[1, 0, -1], [-1, 0, 1], [-1, 0, 1]]
+    chosen = traversal_picture(result, [1])
+    assert traversal_picture(result).height - chosen.height == 2 * (64 + 2)
 
 
 def test_masks_stand_at_their_latents_and_at_the_images_resolution():

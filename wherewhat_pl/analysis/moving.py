@@ -1,0 +1,96 @@
+"""The files of ``traverse``: a picture for each base code, and one animation of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from tqdm import tqdm
+
+from wherewhat_pl.analysis.outputs import make_room
+from wherewhat_pl.analysis.traverse import along_with_masks, base_codes, traverse, values_of
+from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.evaluation.results import newest_per_metric, read_results
+from wherewhat_pl.model import Model
+from wherewhat_pl.pictures.animation import traversal_frames
+from wherewhat_pl.pictures.traversal import Traversal, traversal_picture
+from wherewhat_pl.pictures.video import FORMATS, NO_FFMPEG, find_ffmpeg, save_animation
+from wherewhat_pl.run.files import replacing
+
+
+class TraverseSettings(Protocol):
+    """What ``traverse`` is told; see the command."""
+
+    @property
+    def top(self) -> int | None: ...
+    @property
+    def seeds(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def limit(self) -> float | None: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def formats(self) -> list[str] | None: ...
+    @property
+    def force(self) -> bool: ...
+
+
+def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, results: Path | None) -> list[Path]:
+    """Draw, write ``seed0.png`` and so on and ``traversal.gif`` and so on, and print where.
+
+    Args:
+        model: what draws.
+        folder: where to; made.
+        settings: what the command was told.
+        results: where TPL may stand, of the same model.
+
+    Raises:
+        ConfigError: a file is there, the folder cannot be written to, or MP4 was asked for and there is no ffmpeg.
+    """
+    formats = settings.formats or [name for name in FORMATS if name != "mp4" or find_ffmpeg()]
+    if "mp4" in formats and find_ffmpeg() is None:
+        raise ConfigError(f"formats=mp4: {NO_FFMPEG}")
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    pictures = [folder / f"seed{seed}.png" for seed in seeds]
+    animations = {name: folder / f"traversal.{name}" for name in formats}
+    make_room(folder, [*pictures, *animations.values()], settings.force)
+
+    traversals = [traverse(model, columns=settings.columns, limit=settings.limit, seed=seed) for seed in seeds]
+    order, why = latents_in_order(model, traversals, results)
+    latents = order[: settings.top]
+    print(f"latents  {', '.join(model.names[latent] for latent in latents)} (in order of {why})")
+    for path, traversal in zip(pictures, traversals, strict=True):
+        with replacing(path) as temporary:
+            traversal_picture(traversal, latents).save(temporary, format="PNG")
+        print(f"picture  {path}")
+
+    values = values_of(model, latents, settings.frames, settings.limit)
+    bases = [base_codes(model, seed)[0] for seed in seeds]
+    drawn = [along_with_masks(model, base, latents, values) for base in tqdm(bases, desc="animation", leave=False)]
+    images, masks = (torch.stack(parts, dim=1) for parts in zip(*drawn, strict=True))
+    names = [model.names[latent] for latent in latents]
+    frames = traversal_frames(images, masks if model.has_masks else None, names)
+    for name, path in animations.items():
+        with replacing(path) as temporary:
+            save_animation(frames, temporary, name)
+        print(f"{name:<9}{path}")
+    if settings.formats is None and "mp4" not in formats:
+        print(f"mp4      left out: {NO_FFMPEG}")
+    return [*pictures, *animations.values()]
+
+
+def latents_in_order(model: Model, traversals: list[Traversal], results: Path | None) -> tuple[list[int], str]:
+    """Positions of all latents, the one that does most first, and by what that was told."""
+    rows = newest_per_metric(read_results(results) if results is not None else [])
+    for row in sorted((row for name, row in rows.items() if name.startswith("tpl_")), key=lambda row: row["metric"]):
+        lengths, seen = row["details"]["mean"], row["images_seen"]
+        if len(lengths) == model.num_latents and seen == model.about.get("images_seen"):
+            order = sorted(range(len(lengths)), key=lambda latent: -(lengths[latent] or 0.0))
+            return order, f"{row['metric']}, {row['distance']}"
+    change = torch.stack([traversal.change for traversal in traversals]).mean(0)
+    return change.argsort(descending=True).tolist(), "change per pixel"
