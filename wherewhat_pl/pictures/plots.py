@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
+from torch import Tensor
 
 INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 COLORS = ("#2563a6", "#d97706", "#2f855a", "#9b2c5e", "#6b46c1", "#0e7490", "#b45309", "#4a5568")
@@ -105,6 +106,43 @@ def curves_picture(rows: Sequence[dict[str, Any]], panels: Sequence[tuple[str, d
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         if len(names) > 1:
             panel.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
+class Rotated(Protocol):
+    """A curve over the angle by which two latents are rotated."""
+
+    @property
+    def degrees(self) -> Tensor:
+        """``[A]`` from -180 to 180."""
+
+    @property
+    def mean(self) -> Tensor:
+        """``[A]`` accumulated distance, averaged over codes."""
+
+    @property
+    def std(self) -> Tensor:
+        """``[A]``, its spread over them."""
+
+
+def rotation_picture(curves: Sequence[tuple[str, Rotated]], distance: str) -> bytes:
+    """Accumulated distance over the angle, a panel for each pair, the multiples of 90 degrees marked; PNG."""
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel, (title, curve) in zip(panels, curves, strict=False):
+        degrees, mean, std = curve.degrees.numpy(), curve.mean.numpy(), curve.std.numpy()
+        for angle in range(-180, 181, 90):
+            panel.axvline(angle, color=COLORS[1], linewidth=1, linestyle=(0, (4, 3)))
+        panel.fill_between(degrees, mean - std, mean + std, color=COLORS[0], alpha=0.15, linewidth=0)
+        panel.plot(degrees, mean, color=COLORS[0], linewidth=1.6)
+        panel.set_xticks(range(-180, 181, 90))
+        panel.margins(x=0.02)
+        _dress(panel, "rotated by, in degrees", f"accumulated {distance}")
+        panel.set_title(title, fontsize=10, color=INK, loc="left")
+    for panel in panels[len(curves) :]:
+        panel.set_visible(False)
     return _png(figure)
 
 

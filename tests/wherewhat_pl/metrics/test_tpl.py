@@ -11,10 +11,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from wherewhat_pl.metrics.functional.rotation import rotation_distance
+from wherewhat_pl.metrics.functional.rotation import rotation_distance, rotation_distances
 from wherewhat_pl.metrics.functional.tpl import (
     TPL_PRESETS,
     TPLSettings,
+    base_codes_of,
     shrink_for_distance,
     traversal_perceptual_length,
 )
@@ -160,8 +161,35 @@ def test_rotation_has_its_minima_at_the_axes_of_a_disentangled_pair():
     assert mixed.alignment() < 0
     with pytest.raises(ValueError, match="not two different dimensions"):
         rotation_distance(generate, 3, AbsoluteDifference(), (1, 1))
-    with pytest.raises(ValueError, match="does not divide 180"):
+    with pytest.raises(ValueError, match="does not divide 90"):
         rotation_distance(generate, 3, AbsoluteDifference(), (0, 1), step_degrees=7)
+
+
+def test_rotated_pairs_that_are_measured_together_are_what_each_is_alone():
+    def generate(latents: Tensor) -> Tensor:
+        return torch.stack([latents[:, 0] ** 3 + latents[:, 1], latents[:, 1] - latents[:, 2]], 1).view(-1, 1, 1, 2)
+
+    settings = {"grid": 5, "step_degrees": 30, "seeds": (3, 4)}
+    pairs = [(0, 1), (2, 0), (1, 2)]
+    distance = AbsoluteDifference()
+    together = rotation_distances(generate, 3, distance, pairs, batch=17, **settings)
+    for pair, result in zip(pairs, together, strict=True):
+        alone = rotation_distance(generate, 3, distance, pair, batch=200, **settings)
+        assert result.pair == pair
+        torch.testing.assert_close(result.mean, alone.mean)
+        torch.testing.assert_close(result.std, alone.std)
+    # By the definition: each row of the lattice on its own, at an angle beyond those that are drawn.
+    (code,) = base_codes_of(TPLSettings(base_codes=1, seed=3), 3)
+    side, angle = torch.linspace(-4, 4, 5), torch.tensor(120 * torch.pi / 180)
+    total = 0.0
+    for row in side:
+        latents = code.repeat(5, 1)
+        latents[:, 0] = angle.cos() * side - angle.sin() * row
+        latents[:, 1] = angle.sin() * side + angle.cos() * row
+        total += float(generate(latents).diff(dim=0).abs().sum())
+    alone = rotation_distance(generate, 3, distance, (0, 1), grid=5, step_degrees=30, seeds=(3,))
+    assert float(alone.mean[alone.degrees == 120]) == pytest.approx(total, rel=1e-5)
+    assert alone.along == (float(alone.mean[alone.degrees == 0]), float(alone.mean[alone.degrees == 90]))
 
 
 def _measure(rank: int, folder: str) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wherewhat_pl.metrics.functional.tpl import Distance, Generate, TPLSettings, base_codes_of, path_lengths
+from wherewhat_pl.metrics.functional.tpl import Distance, Generate, TPLSettings, base_codes_of, shrink_for_distance
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,34 @@ class RotationResult:
     pair: tuple[int, int]
     distance: str
 
+    @property
+    def along(self) -> tuple[float, float]:
+        """Accumulated distance along each of the two dimensions themselves, at 0 and at 90 degrees."""
+        first, second = (float(self.mean[self.degrees == angle].mean()) for angle in (0, 90))
+        return first, second
+
     def alignment(self) -> float:
         """How deep the minima at multiples of 90 degrees are: mean over all angles / mean at those angles - 1.
 
         Above 0 if the accumulated distance is smallest along the axes themselves, 0 if all angles are alike.
         """
-        at_axes = self.mean[(self.degrees % 90).abs() < 1e-6].mean()
-        return float(self.mean.mean() / at_axes.clamp_min(1e-12) - 1) if float(self.mean.max()) > 0 else 0.0
+        once = self.degrees < 180  # -180 and 180 degrees are the same: neither dimension may count more than the other
+        mean, at_axes = self.mean[once], self.mean[once & ((self.degrees % 90).abs() < 1e-6)].mean()
+        return float(mean.mean() / at_axes.clamp_min(1e-12) - 1) if float(mean.max()) > 0 else 0.0
 
 
 def rotation_distance(
+    generate: Generate, num_latents: int, distance: Distance, pair: tuple[int, int], **settings: Any
+) -> RotationResult:
+    """Accumulated perceptual distance on a rotated grid of two dimensions; see :func:`rotation_distances`."""
+    return rotation_distances(generate, num_latents, distance, [pair], **settings)[0]
+
+
+def rotation_distances(
     generate: Generate,
     num_latents: int,
     distance: Distance,
-    pair: tuple[int, int],
+    pairs: Sequence[tuple[int, int]],
     *,
     grid: int = 14,
     bound: float = 4.0,
@@ -56,55 +71,85 @@ def rotation_distance(
     batch: int = 64,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
-) -> RotationResult:
-    """Accumulated perceptual distance on a rotated grid of two dimensions (Zhu et al. 2021, section 4).
+) -> list[RotationResult]:
+    """Accumulated perceptual distance on rotated grids of pairs of dimensions (Zhu et al. 2021, section 4).
 
     A ``grid`` x ``grid`` lattice over [-bound, bound]^2 in the plane of the two dimensions is rotated about 0;
-    distances between neighbours along each row are added up. Rotated by 180 degrees the lattice has the same rows
-    backwards, so only half of the angles are computed.
+    distances between neighbours along each row are added up. Rotated by another 90 degrees the lattice has the same
+    points, with rows and columns exchanged, and by 180 degrees the same rows backwards: only a quarter of the angles is
+    drawn, and each image's features serve its row and its column. Different pairs have no points in common.
 
     Args:
         generate: latents ``[B, num_latents]`` on ``device`` -> images in [-1, 1], as for TPL.
         num_latents: n.
         distance: of pairs of images.
-        pair: two different dimensions.
-        grid: points per side.
+        pairs: of two different dimensions each.
+        grid: points per side, at least 2.
         bound: half the side of the lattice.
-        step_degrees: between angles, a divisor of 180.
+        step_degrees: between angles, a divisor of 90.
         seeds: one random code each, N(0, I), for the other dimensions.
-        batch: images at a time.
+        batch: images at a time, a row of the lattice at least.
         device: of the latents.
         progress: called with images done and images to do.
 
     Returns:
-        :class:`RotationResult` for angles from -180 to 180 degrees.
+        A :class:`RotationResult` for each pair, for angles from -180 to 180 degrees.
 
     Raises:
-        ValueError: a pair or a step that does not fit.
+        ValueError: a pair, a grid or a step that does not fit.
     """
-    i, j = pair
-    if i == j or not (0 <= i < num_latents and 0 <= j < num_latents):
-        raise ValueError(f"rotation: {pair} are not two different dimensions of {num_latents}")
-    if step_degrees < 1 or 180 % step_degrees:
-        raise ValueError(f"rotation: a step of {step_degrees} degrees does not divide 180")
-    angles = torch.arange(0, 180, step_degrees)
+    for i, j in pairs:
+        if i == j or not (0 <= i < num_latents and 0 <= j < num_latents):
+            raise ValueError(f"rotation: {(i, j)} are not two different dimensions of {num_latents}")
+    if step_degrees < 1 or 90 % step_degrees:
+        raise ValueError(f"rotation: a step of {step_degrees} degrees does not divide 90")
+    if grid < 2:
+        raise ValueError(f"rotation: a grid of {grid} points per side has no neighbours")
+    angles = torch.arange(0, 90, step_degrees)
     codes = torch.cat([base_codes_of(TPLSettings(base_codes=1, seed=seed), num_latents) for seed in seeds])
-    side = torch.linspace(-bound, bound, grid)
-    radians = angles * (math.pi / 180)
-    cosine, sine = radians.cos(), radians.sin()
+    side, first, second = torch.linspace(-bound, bound, grid), *torch.tensor(pairs).T
+    cosine, sine = (angles * (math.pi / 180)).cos(), (angles * (math.pi / 180)).sin()
+    rows = len(pairs) * len(codes) * len(angles) * grid
 
-    def latents(first: int, last: int) -> Tensor:
-        image = torch.arange(first, last)  # seeds x angles x rows x columns
-        column, row = side[image % grid], side[image // grid % grid]
-        angle, seed = image // grid**2 % len(angles), image // (grid**2 * len(angles))
-        batch_latents = codes[seed].clone()
-        batch_latents[:, i] = cosine[angle] * column - sine[angle] * row
-        batch_latents[:, j] = sine[angle] * column + cosine[angle] * row
-        return batch_latents.to(device)
+    def latents(start: int, stop: int) -> Tensor:
+        image = torch.arange(start, stop)  # pairs x seeds x angles x rows x columns
+        column, row, lattice = side[image % grid], side[image // grid % grid], image // grid**2
+        angle, seed, pair = (
+            lattice % len(angles),
+            lattice // len(angles) % len(codes),
+            lattice // len(angles) // len(codes),
+        )
+        own = codes[seed].clone()
+        place = torch.arange(len(own))
+        own[place, first[pair]] = cosine[angle] * column - sine[angle] * row
+        own[place, second[pair]] = sine[angle] * column + cosine[angle] * row
+        return own.to(device)
 
-    rows = len(codes) * len(angles) * grid
-    lengths = path_lengths(generate, distance, latents, rows, grid, batch, progress)
-    half = lengths.view(len(codes), len(angles), grid).sum(-1)  # [seeds, angles]
-    whole = torch.cat([half, half, half[:, :1]], dim=1)
+    within, across = torch.zeros(2, rows, dtype=torch.float64)  # along each row, and from the row before to it
+    before: Tensor | None = None
+    for start in range(0, rows, at_once := max(1, batch // grid)):
+        stop = min(start + at_once, rows)
+        with torch.no_grad():
+            images = generate(latents(start * grid, stop * grid))
+            features = distance.features(shrink_for_distance(images)).unflatten(0, (-1, grid))  # [rows, grid, D]
+            within[start:stop] = _summed(distance, features[:, :-1], features[:, 1:])
+            joined = features if before is None else torch.cat([before, features])
+            if len(joined) > 1:
+                across[stop - len(joined) + 1 : stop] = _summed(distance, joined[:-1], joined[1:])
+        before = features[-1:].clone()  # not a view, which would keep the whole batch
+        if progress is not None:
+            progress(stop * grid, rows * grid)
+    shape = (len(pairs), len(codes), len(angles), grid)
+    # The first row of a lattice has none before it. [pairs, seeds, angles from 0 to below 180]
+    half = torch.cat([within.view(shape).sum(-1), across.view(shape)[..., 1:].sum(-1)], dim=-1)
+    whole = torch.cat([half, half, half[..., :1]], dim=-1)
     degrees = torch.arange(-180, 181, step_degrees, dtype=torch.float64)
-    return RotationResult(degrees, whole.mean(0), whole.std(0, correction=0), (i, j), distance.name)
+    return [
+        RotationResult(degrees, each.mean(0), each.std(0, correction=0), (i, j), distance.name)
+        for (i, j), each in zip(pairs, whole, strict=True)
+    ]
+
+
+def _summed(distance: Distance, one: Tensor, other: Tensor) -> Tensor:
+    """Distances of ``[rows, columns, D]``, summed over the columns: ``[rows]`` float64 on the CPU."""
+    return distance.between(one.flatten(0, 1), other.flatten(0, 1)).double().cpu().view(len(one), -1).sum(1)
