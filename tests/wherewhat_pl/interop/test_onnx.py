@@ -55,12 +55,13 @@ def test_what_the_file_does_not_say_is_found_out(tmp_path):
     torch.testing.assert_close(fixed.generate(latents), unit.generate(latents))
 
 
-def test_decoders_of_others_are_ranked_and_a_dead_one_is_not(tmp_path, command):
+@pytest.mark.slow
+def test_decoders_of_others_are_ranked_and_a_dead_one_is_not(tmp_path, command, short_tpl):
     for name, strength in (("dead", 0.0), ("weak", 0.02), ("strong", 1.0)):
         write_decoder(tmp_path / f"{name}.onnx", strength)
     append_result(
         tmp_path / "weak.eval.jsonl",
-        {"metric": "mig", "images_seen": 0, "seed": 0, "distance": None, "settings": {}, "value": 0.5},
+        {"metric": "fvm", "images_seen": 0, "seed": 0, "distance": None, "settings": {}, "value": 0.5},
     )
     assert command("select", f"runs={tmp_path}", f"out={tmp_path / 'out'}")[0] == 0
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))
@@ -69,7 +70,7 @@ def test_decoders_of_others_are_ranked_and_a_dead_one_is_not(tmp_path, command):
         ("2", "strong.onnx"),
         ("", "dead.onnx"),
     ]
-    assert rows[0]["mig"] == "0.5"
+    assert rows[0]["fvm"] == "0.5"
     assert command("select", f"runs={tmp_path}", f"out={tmp_path / 'out'}")[0] == 0
     assert len(read_results(tmp_path / "strong.eval.jsonl")) == 1
 
