@@ -5,8 +5,8 @@ the training command as an agent would start it. Everything can be killed: a tri
 folder, under its number, and one that has ended is not repeated.
 
 What a server would choose is chosen by Optuna: ``grid`` and ``random`` by its own, ``bayes`` by TPE, ``hyperband`` by
-successive halving with the same brackets: after ``min_iter`` logged values, ``min_iter * eta``, and so on, only the best
-``1 / eta`` go on.
+successive halving with the same brackets: after ``min_iter`` logged values, ``min_iter * eta``, and so on, only the
+best ``1 / eta`` go on.
 """
 
 from __future__ import annotations
