@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ class ConfigError(Exception):
     """A user's mistake in the settings, as one sentence that names the key and says what to do."""
 
     def __init__(self, sentence: str) -> None:
+        if len(sentence) > LONGEST:  # paths and values give way before words do
+            sentence = re.sub(r"[^\s=]{37,}", lambda word: short(word[0], 32), sentence)
         super().__init__(short(sentence, LONGEST))
 
 

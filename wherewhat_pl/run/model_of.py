@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def checkpoint_file(run: RunDir, wanted: str | Path | None) -> Path:
     """The file a user named, or the newest that can be read; raises what :func:`model_of_run` raises."""
     if wanted is not None:
         inside = run.checkpoints / wanted
-        return inside if inside.exists() else Path(wanted).expanduser()
+        return inside if inside.exists() else Path(os.path.expanduser(wanted))
     newest, _, complaints = run.newest_sound_checkpoint()
     if newest is None and complaints:
         first = complaints[0].removesuffix("; using the one before it")

@@ -62,7 +62,7 @@ def test_the_list_that_was_made_is_saved_and_reads_back_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["model.generator.latents=0"], "model.generator.latents=0: at least one latent is needed"),
+        (["model.generator.latents=0"], "model.generator.latents=0: must be a whole number from 1 to"),
         (
             ["model.generator.modules=[Const-4,C_spgroup-1-2]"],
             "latents=25: model.generator.modules has 2; set latents=",
