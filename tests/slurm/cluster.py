@@ -85,7 +85,8 @@ class Job:
         return dict(word.split("=", 1) for word in said.stdout.split() if "=" in word)
 
     def signal(self, name: str) -> None:
-        subprocess.run(["scancel", f"--signal={name}", self.number], check=True)
+        """Send a signal to its processes, if it has not ended."""
+        subprocess.run(["scancel", f"--signal={name}", self.number], capture_output=True)
 
     def wait_until(self, *states: str, seconds: float = 300) -> dict[str, str]:
         """Wait for a state; raises TimeoutError with the log's end."""

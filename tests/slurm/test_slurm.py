@@ -7,6 +7,7 @@ import pytest
 
 from tests.slurm import loop
 from tests.slurm.cluster import ENDED, ROOT, Cluster, Job, why_not
+from wherewhat_pl.run.folder import RunDir
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -54,3 +55,19 @@ def test_a_job_that_is_cancelled_saves_and_stays_cancelled(cluster, tmp_path):
     job.wait_for_file("checkpoints/last.ckpt", seconds=20)
     assert "stopped and saved at" in job.log
     assert not (job.run.path / ".lock").exists()
+
+
+def test_of_an_array_only_the_job_that_was_stopped_goes_back(cluster, tmp_path):
+    array = Job.submit(tmp_path, "array", 100.0, "nodes=1", "seeds=0-1")
+    first, last = (
+        Job(f"{array.number}_{seed}", RunDir(array.run.path.with_name(f"array-seed{seed}"))) for seed in (0, 1)
+    )
+    for job in (first, last):
+        job.wait_for_file("metrics.jsonl")
+    last.signal("USR1")  # whose own number is the array's, too
+    last.wait_until("PENDING")
+    facts = first.facts()
+    subprocess.run(["scancel", array.number], check=True)
+    assert (facts["JobState"], facts["Restarts"]) == ("RUNNING", "0")
+    assert first.run.settings().seed == 0
+    assert last.run.settings().seed == 1
