@@ -101,7 +101,7 @@ def read(verb: str, command: Any, words: Sequence[str]) -> Any:
 
 def overview() -> str:
     """What verbs there are, a line each."""
-    lines = [f"  {verb:<12}{_about(import_module(module))}" for verb, module in VERBS.items()]
+    lines = [f"  {verb:<13}{_about(import_module(module))}" for verb, module in VERBS.items()]
     return "\n".join([f"{PROGRAM} VERB key=value ...", "", *lines, "", f"{PROGRAM} VERB --help lists what can be set."])
 
 

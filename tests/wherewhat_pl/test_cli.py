@@ -71,7 +71,7 @@ def test_print_config_prints_what_can_be_read_back(capsys, tmp_path):
 
 def test_help_lists_the_verbs(capsys):
     assert status_of("--help") == 0
-    assert set(re.findall(r"^  (\w+)  ", capsys.readouterr().out, re.M)) == set(VERBS)
+    assert set(re.findall(r"^  ([\w-]+)  ", capsys.readouterr().out, re.M)) == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from wherewhat_pl.run.lock import run_lock
 
 try:
     import optuna
+    from optuna.trial import TrialState
 except ImportError:
     raise ConfigError("sweep-local needs Optuna; pip install -e '.[sweep]'") from None
 
@@ -76,6 +76,7 @@ class LocalSweep:
 
     def __init__(self, sweep: Sweep, folder: Path, seed: int = 0) -> None:
         self.sweep, self.folder = sweep, folder
+        folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.storage = f"sqlite:///{folder / 'study.db'}"
         self.study = optuna.create_study(
@@ -100,12 +101,12 @@ class LocalSweep:
         limit = math.inf if count is None else count
         if self.sweep.method == "grid":
             limit = min(limit, math.prod(len(grid_values(parameter)) for parameter in self.sweep.parameters.values()))
-        left = [trial for trial in self.study.trials if not trial.state.is_finished()]
+        left = self.study.get_trials(states=[TrialState.RUNNING])
         running: list[Running] = []
         try:
             with signals.waiting():
                 while True:
-                    while len(running) < jobs and (left or len(self.study.trials) < limit):
+                    while len(running) < jobs and (left or self._begun() < limit):
                         slot = min(set(range(jobs)) - {item.slot for item in running})
                         running.append(self._start(left.pop(0) if left else None, slot, jobs))
                     if not running:
@@ -124,6 +125,9 @@ class LocalSweep:
                 item.process.terminate()
             for item in running:
                 item.process.wait()
+
+    def _begun(self) -> int:
+        return sum(trial.state != TrialState.WAITING for trial in self.study.get_trials(deepcopy=False))
 
     def _start(self, left: optuna.trial.FrozenTrial | None, slot: int, jobs: int) -> Running:
         """Start a new trial, or one that a killed process has left; its parameters are what they were."""
@@ -163,22 +167,21 @@ class LocalSweep:
 
     def _end(self, item: Running) -> None:
         values, status = self._values(item.run), item.process.returncode
-        states = optuna.trial.TrialState
         if status == 0 and values:
             self.study.tell(item.trial, values[-1])
             said = f"{self.sweep.metric} {values[-1]:.4f}"
         elif item.pruned:
-            self.study.tell(item.trial, state=states.PRUNED)
+            self.study.tell(item.trial, state=TrialState.PRUNED)
             said = f"stopped early at {self.sweep.metric} {values[-1]:.4f}"
         else:
-            self.study.tell(item.trial, state=states.FAIL)
+            self.study.tell(item.trial, state=TrialState.FAIL)
             reason = _last_line(item.run.path / "log.txt") if status else f"logged no {self.sweep.metric}"
             said = f"failed: {reason}"
         print(f"{item.run.path.name}  {said}", flush=True)
 
     def finished(self) -> list[Path]:
         """Folders of the runs that were trained to their end, in the order of their trials."""
-        done = self.study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+        done = self.study.get_trials(states=[TrialState.COMPLETE])
         return [path for trial in done for path in self.folder.glob(f"*/trial{trial.number:04d}")]
 
 
@@ -188,10 +191,8 @@ def sweep_locally(sweep: Sweep, folder: Path, count: int | None, jobs: int, seed
         count = sweep.content.get("run_cap")
         if count is None:
             raise ConfigError(f"count=...: say how many trials; {sweep.path} has no run_cap")
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        held.enter_context(run_lock(folder))
-        local = LocalSweep(sweep, folder, seed)
+    local = LocalSweep(sweep, folder, seed)
+    with run_lock(folder):
         local.run(count, jobs)
     paths = local.finished()
     print(f"\n{folder}: {len(paths)} of {len(local.study.trials)} trials trained to their end")

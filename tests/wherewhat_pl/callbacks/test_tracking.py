@@ -1,13 +1,14 @@
 import csv
 import json
 import os
+import signal
 from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from wherewhat_pl.callbacks.tracking import WandbLog, _mode, start_wandb
+from wherewhat_pl.callbacks.tracking import WandbLog, _mode, _run_id, start_wandb
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
 
@@ -163,3 +164,32 @@ def test_a_server_that_cannot_be_reached_costs_one_line(no_account, tiny, monkey
     assert len(said) == 1
     assert "offline, since Weights & Biases cannot be reached" in said[0]
     assert list((RunDir.of(config).path / "wandb").glob("offline-run-*"))
+
+
+@pytest.mark.parametrize(
+    ("sweep", "number", "marked"),
+    [("s", signal.SIGUSR1, True), ("s", signal.SIGTERM, False), (None, signal.SIGUSR1, False)],
+)
+def test_a_sweep_is_told_of_a_preemption_and_of_nothing_else(sweep, number, marked):
+    class Run:
+        sweep_id, said = sweep, ()
+
+        def define_metric(self, *names, **more):
+            pass
+
+        def mark_preempting(self):
+            self.said += ("preempting",)
+
+        def finish(self, exit_code):
+            self.said += (exit_code,)
+
+    run = Run()
+    WandbLog(run).finish(128 + number)
+    assert run.said == (*["preempting"] * marked, 128 + number)
+
+
+def test_under_a_sweep_the_run_keeps_the_id_that_its_agent_gave_it(no_account, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "of-the-agent")
+    assert _run_id(RunDir(tmp_path)) == "of-the-agent"
+    monkeypatch.delenv("WANDB_RUN_ID")
+    assert _run_id(RunDir(tmp_path)) == "of-the-agent"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from wherewhat_pl.evaluation.ranking import Candidate, correlations, rank, spearman
+from wherewhat_pl.evaluation.ranking import Candidate, correlations, rank, spearman, tpl_objective
 
 
 def model(name, active, total, **scores):
@@ -33,6 +33,15 @@ def test_fewer_active_dimensions_do_not_win_by_being_shorter():
     models = [model("one", 1, 0.4), model("six", 6, 3.0), model("seven", 7, 3.5)]
     assert names(rank(models)) == ["seven", "six", "one"]
     assert names(rank(models, expected_active=6)) == ["six", "seven", "one"]
+
+
+def test_the_objective_of_sweeps_has_the_same_order():
+    random = np.random.default_rng(0)
+    models = [model(str(k), int(random.integers(0, 6)), float(random.exponential(10))) for k in range(200)]
+    models = [model(m.name, m.num_active, m.total if m.num_active else 0.0) for m in models] + [model("x", 3, math.inf)]
+    ordered = sorted(models, key=lambda m: (tpl_objective(m.num_active, m.total), m.name))
+    assert names(ordered) == names(rank(models))
+    assert tpl_objective(0, 0.0) > max(tpl_objective(m.num_active, m.total) for m in models if m.num_active)
 
 
 def test_a_length_that_is_no_number_is_last_of_its_group():
