@@ -64,6 +64,7 @@ def test_make_says_only_what_it_was_told(make):
     assert make("train") == ["train", "exp=shapes3d_quick"]
     assert make("data") == ["data"]
     assert make("eval", "RUN=", "METRICS=") == ["eval"]
+    assert make("sweep-local", "FILE=a.yaml") == ["sweep-local", "file=a.yaml"]
 
 
 def test_every_verb_is_a_target_of_make_with_a_line_in_its_help():

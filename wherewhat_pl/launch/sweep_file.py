@@ -132,6 +132,14 @@ def _checked(path: Path, content: Any) -> Sweep:
     if not isinstance(metric, dict) or "name" not in metric:
         raise ConfigError(f"metric: is missing, e.g. {{name: {OBJECTIVE}, goal: minimize}}")
     _require_one_of("metric.goal", metric.get("goal", "minimize"), GOALS)
+    if (early := content.get("early_terminate")) is not None:
+        if not isinstance(early, dict) or early.get("type") != "hyperband" or not {"min_iter", "max_iter"} & set(early):
+            raise ConfigError("early_terminate: must be like {type: hyperband, min_iter: 3, eta: 3}")
+        for key in ("min_iter", "max_iter", "eta", "s"):
+            if not isinstance(early.get(key, 1), int) or early.get(key, 2) < 1 + (key == "eta"):
+                raise ConfigError(
+                    f"early_terminate.{key}={early[key]}: must be a whole number above {int(key == 'eta')}"
+                )
     command = tuple(str(word) for word in content.get("command") or ())
     _check_command(command, content.get("parameters"))
     parameters = {str(key): _parameter(str(key), said) for key, said in content["parameters"].items()}

@@ -39,6 +39,9 @@ except ImportError:
     raise ConfigError("sweep-local needs Optuna; pip install -e '.[sweep]'") from None
 
 POLL_S = 1.0
+STOPPED = {
+    status for number in signals.SIGNALS for status in (-number, 128 + number)
+}  #: of a training that a signal ended
 
 
 @dataclass
@@ -130,7 +133,7 @@ class LocalSweep:
         return sum(trial.state != TrialState.WAITING for trial in self.study.get_trials(deepcopy=False))
 
     def _start(self, left: optuna.trial.FrozenTrial | None, slot: int, jobs: int) -> Running:
-        """Start a new trial, or one that a killed process has left; its parameters are what they were."""
+        """Start a new trial, or one that a killed process has left: its number and its parameters stay."""
         trial = self.study.ask() if left is None else optuna.Trial(self.study, left._trial_id)
         values = {key: suggest(trial, key, parameter) for key, parameter in self.sweep.parameters.items()}
         name = f"trial{trial.number:04d}"
@@ -173,6 +176,8 @@ class LocalSweep:
         elif item.pruned:
             self.study.tell(item.trial, state=TrialState.PRUNED)
             said = f"stopped early at {self.sweep.metric} {values[-1]:.4f}"
+        elif status in STOPPED:  # for Optuna it runs on
+            said = "stopped by a signal; the same command continues it"
         else:
             self.study.tell(item.trial, state=TrialState.FAIL)
             reason = _last_line(item.run.path / "log.txt") if status else f"logged no {self.sweep.metric}"

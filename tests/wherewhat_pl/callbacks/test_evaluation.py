@@ -10,6 +10,7 @@ from wherewhat_pl.evaluation.evaluate import measure
 from wherewhat_pl.evaluation.results import read_results
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
 from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.files import read_rows
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.run.loading import load_run
 from wherewhat_pl.train import train
@@ -23,6 +24,10 @@ def short_tpl(request, monkeypatch):
         monkeypatch.setitem(TPL_PRESETS, "small", TPLSettings(5, 2, 1e-4))
 
 
+def logged(config, name):
+    return [row for row in read_rows(RunDir.of(config).metrics_file) if name in row]
+
+
 def rows_of(config):
     return [(row["images_seen"], row["metric"]) for row in read_results(RunDir.of(config).path / "eval.jsonl")]
 
@@ -31,6 +36,9 @@ def test_metrics_are_measured_every_so_many_images(tiny):
     config = tiny(*EVALUATED)
     assert train(config, []) == 0
     assert rows_of(config) == [(16, "tpl_small"), (16, "where"), (32, "tpl_small"), (32, "where")]
+    objective = [row["eval/tpl_objective"] for row in logged(config, "eval/tpl_objective")]
+    assert len(objective) == 2
+    assert all(-3 < value <= 1 for value in objective)  # there are three latents
 
 
 @pytest.mark.slow
@@ -49,6 +57,7 @@ def test_what_a_continued_run_has_measured_is_not_measured_again(tiny):
         path.unlink()
     assert train(config, []) == 0
     assert rows_of(config) == [(16, "tpl_small"), (16, "where"), (32, "tpl_small"), (32, "where")]
+    assert [row["images_seen"] for row in logged(config, "eval/where")] == [16, 32]  # each once, too
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ def test_distributions_are_what_weights_and_biases_takes_them_for(written):
         ({"parameters": {"model.ps.weight": {"min": "1e-4", "max": 1}}}, "write 1.0e-4"),
         ({"parameters": {"model": {"parameters": {"mask": {"value": "none"}}}}}, "write model.mask instead"),
         ({"parameters": {"seed": {"distribution": "normal", "min": 0, "max": 1}}}, "distribution=normal: no such one"),
+        ({"early_terminate": {"type": "hyperband"}}, "early_terminate: must be like {type: hyperband, min_iter: 3"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1}}, "eta=1: must be a whole number above 1"),
         ({"method": "grid"}, "parameters.model.ps.weight: a grid needs value or values"),
         ({"command": GOOD["command"][:-1]}, "${args_no_hyphens} is missing"),
         ({"command": [*GOOD["command"], "${args_no_hyphen}"]}, "${args_no_hyphen} is not how our settings are said"),

@@ -156,6 +156,18 @@ def test_a_trial_that_fails_says_why_and_the_others_go_on(sweep, tmp_path, capsy
     assert "trial0001  failed: no (see " in capsys.readouterr().out
 
 
+def test_a_trial_that_a_signal_stopped_has_not_failed_but_goes_on(sweep, tmp_path, capsys):
+    program = tmp_path / "training.py"
+    sweep = sweep(WEIGHT)
+    program.write_text("raise SystemExit(128 + 15)")
+    LocalSweep(sweep, tmp_path / "s").run(count=1, jobs=1)
+    assert "trial0000  stopped by a signal; the same command continues it" in capsys.readouterr().out
+    program.write_text(TRAINING)
+    local = LocalSweep(sweep, tmp_path / "s")
+    local.run(count=1, jobs=1)
+    assert states(local) == ["COMPLETE"]
+
+
 def test_a_study_of_another_file_is_refused(sweep, tmp_path):
     LocalSweep(sweep(WEIGHT), tmp_path / "s")
     with pytest.raises(ConfigError, match=r"was begun from another version of it; choose another name=\.\.\."):
