@@ -6,6 +6,7 @@ The mathematics is in ``wherewhat_pl.metrics``; here images are drawn, encoded a
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,22 +26,6 @@ from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings, traver
 
 CODES = ("recognizer", "factors")
 TRAIN_AND_TEST = ("train", "test")
-TPL = "traversal perceptual length, low"
-
-
-@metric("tpl_small", TPL, split=True, is_tpl=True, default=True)
-def tpl_small(m: EvaluationContext) -> Outcome:
-    return _tpl("small", m)
-
-
-@metric("tpl_large", TPL, split=True, is_tpl=True)
-def tpl_large(m: EvaluationContext) -> Outcome:
-    return _tpl("large", m)
-
-
-@metric("tpl_huge", TPL, split=True, is_tpl=True)
-def tpl_huge(m: EvaluationContext) -> Outcome:
-    return _tpl("huge", m)
 
 
 def _tpl(preset: str, m: EvaluationContext) -> Outcome:
@@ -52,10 +37,16 @@ def _tpl(preset: str, m: EvaluationContext) -> Outcome:
         batch=max(4, min(256, 2**20 // m.model.resolution**2)),  # features: 120 numbers per pixel, half a gigabyte
         device=m.model.device,
         progress=lambda done, total: m.progress(done, total),
-    ).as_dict()
-    numbers = {name: float(result[name]) for name in ("total", "per_dimension", "num_active")}  # type: ignore[arg-type]
-    details = {name: result[name] for name in ("mean", "std", "active")}
-    return Outcome(numbers["total"], numbers, details, dict(result["settings"]))  # type: ignore[call-overload]
+    )
+    numbers = {name: float(getattr(result, name)) for name in ("total", "per_dimension", "num_active")}
+    details = {"mean": result.mean, "std": result.std, "active": result.active}
+    return Outcome(result.total, numbers, details, vars(result.settings))
+
+
+for _preset in ("small", "large", "huge"):
+    metric(f"tpl_{_preset}", "traversal perceptual length, low", split=True, is_tpl=True, default=_preset == "small")(
+        partial(_tpl, _preset)
+    )
 
 
 def tpl_settings(preset: str, settings: EvalSettings) -> TPLSettings:
@@ -79,42 +70,29 @@ def with_threshold(row: Row, threshold: float) -> Row:
 
 
 @metric("fvm", "FactorVAE metric (Locatello's settings), high", settings=TRAIN_AND_TEST, needs=CODES, default=True)
-def fvm(m: EvaluationContext) -> Outcome:
-    return _factor_vae(m)
-
-
-@metric("fvm_paper", "FactorVAE metric (PS-SC's settings), high", settings=TRAIN_AND_TEST, needs=CODES)
-def fvm_paper(m: EvaluationContext) -> Outcome:
-    return _factor_vae(m, **functional.FACTOR_VAE_PRESETS["paper"])
-
-
-def _factor_vae(m: EvaluationContext, **preset: Any) -> Outcome:
+def fvm(m: EvaluationContext, **preset: Any) -> Outcome:
     settings = {"seed": m.settings.seed} | preset
-    score = functional.factor_vae_score(
-        m.codes,
-        m.space,
-        train_votes=m.settings.train,
-        test_votes=m.settings.test,
-        encode_batch=m.space.num_images,
-        takes="indices",
-        **settings,
-    )
+    votes: dict[str, Any] = {"train_votes": m.settings.train, "test_votes": m.settings.test}
+    score = functional.factor_vae_score(m.codes, m.space, **votes, **settings, **_whole_grid(m))
     numbers = {"train_accuracy": score["train_accuracy"], "num_active": float(score["num_active"])}
     return Outcome(float(score), numbers, {"active": score["active"]}, settings)
 
 
+metric("fvm_paper", "FactorVAE metric (PS-SC's settings), high", settings=TRAIN_AND_TEST, needs=CODES)(
+    partial(fvm, **functional.FACTOR_VAE_PRESETS["paper"])
+)
+
+
 @metric("beta_vae", "beta-VAE metric, high", settings=TRAIN_AND_TEST, needs=CODES)
 def beta_vae(m: EvaluationContext) -> Outcome:
-    score = functional.beta_vae_score(
-        m.codes,
-        m.space,
-        train_points=m.settings.train,
-        test_points=m.settings.test,
-        seed=m.settings.seed,
-        encode_batch=m.space.num_images,
-        takes="indices",
-    )
+    points: dict[str, Any] = {"train_points": m.settings.train, "test_points": m.settings.test}
+    score = functional.beta_vae_score(m.codes, m.space, **points, seed=m.settings.seed, **_whole_grid(m))
     return Outcome(float(score), {"train_accuracy": score["train_accuracy"]})
+
+
+def _whole_grid(m: EvaluationContext) -> dict[str, Any]:
+    """The table of codes is asked once, for all images by their indices."""
+    return {"encode_batch": m.space.num_images, "takes": "indices"}
 
 
 @metric("mig", "mutual information gap, high", settings=("train",), needs=CODES, default=True)

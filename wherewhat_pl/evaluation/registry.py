@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from data_modules.synthetic import SyntheticDataModule
 from wherewhat_pl.errors import ConfigError, suggestion
@@ -31,12 +32,12 @@ class Metric:
     name: str
     about: str
     measure: Measure
-    settings: tuple[str, ...]
-    needs: tuple[str, ...]
-    split: bool
-    is_tpl: bool
-    default: bool
-    missing: Callable[[], str]
+    settings: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    split: bool = False
+    is_tpl: bool = False
+    default: bool = False
+    missing: Callable[[], str] = lambda: ""
 
     def lacking(self, context: EvaluationContext) -> str:
         """What keeps this model from being measured by it, as the end of a sentence; empty if nothing does."""
@@ -60,23 +61,13 @@ class Metric:
 METRICS: dict[str, Metric] = {}  #: by name, in the order of their definition
 
 
-def metric(
-    name: str,
-    about: str,
-    *,
-    settings: tuple[str, ...] = (),
-    needs: tuple[str, ...] = (),
-    split: bool = False,
-    is_tpl: bool = False,
-    default: bool = False,
-    missing: Callable[[], str] = lambda: "",
-) -> Callable[[Measure], Measure]:
+def metric(name: str, about: str, **properties: Any) -> Callable[[Measure], Measure]:
     """Register the function below as a metric; arguments as in :class:`Metric`."""
 
     def register(measure: Measure) -> Measure:
         if name in METRICS:
             raise ValueError(f"there is a metric {name} already")
-        METRICS[name] = Metric(name, about, measure, settings, needs, split, is_tpl, default, missing)
+        METRICS[name] = Metric(name, about, measure, **properties)
         return measure
 
     return register

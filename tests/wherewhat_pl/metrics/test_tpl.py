@@ -56,7 +56,7 @@ def test_lengths_of_a_linear_generator_are_its_weights_times_the_range():
     assert (result.num_active, result.distance) == (3, "absolute")
     assert result.total == pytest.approx(14.0, abs=1e-4)
     assert result.per_dimension == pytest.approx(3.5, abs=1e-4)
-    assert result.as_dict()["settings"]["points"] == 7  # type: ignore[index]
+    assert result.settings.points == 7
 
 
 def curved(latents: Tensor) -> Tensor:

@@ -23,8 +23,7 @@ class RotationResult:
 
     Attributes:
         degrees: ``[A]`` from -180 to 180.
-        mean: ``[A]`` accumulated distance, averaged over the seeds; ``std [A]`` its spread (population).
-        std: see ``mean``.
+        mean, std: ``[A]`` accumulated distance, average and spread (population) over the seeds.
         pair: the two dimensions.
         distance: name of the perceptual distance.
     """

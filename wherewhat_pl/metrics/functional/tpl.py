@@ -41,8 +41,7 @@ class TPLSettings:
         points: images along each traversal, the ends included.
         base_codes: random latents that the other dimensions are fixed at.
         threshold: dimensions with at least this TPL are active.
-        low: where a traversal starts on its axis, ``high`` where it ends.
-        high: see ``low``.
+        low, high: where a traversal starts and ends on its axis.
         seed: of the base codes, N(0, I).
     """
 
@@ -67,8 +66,7 @@ class TPLResult:
     """TPL of one generator.
 
     Attributes:
-        mean: ``[n]`` per dimension, averaged over the base codes; its spread over them is ``std [n]`` (population).
-        std: see ``mean``.
+        mean, std: ``[n]`` per dimension, average and spread (population) over the base codes.
         distance: name of the perceptual distance; lengths by different distances do not compare.
         settings: what was measured.
     """
@@ -97,19 +95,6 @@ class TPLResult:
     def per_dimension(self) -> float:
         """Sum over the active dimensions, divided by the number of all dimensions."""
         return self.total / len(self.mean)
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain numbers for a log or a report."""
-        return {
-            "distance": self.distance,
-            "mean": self.mean.tolist(),
-            "std": self.std.tolist(),
-            "total": self.total,
-            "per_dimension": self.per_dimension,
-            "num_active": self.num_active,
-            "active": self.active.tolist(),
-            "settings": vars(self.settings),
-        }
 
 
 def traversal_perceptual_length(
