@@ -147,13 +147,17 @@ class EvaluationContext:
             done += len(part)
             self.progress(done, len(rows))
 
-    @cached_property
-    def vgg_features(self) -> tuple[Tensor, Tensor]:
-        """Features ``[N, 512]`` of real and of generated images, by the network that comes with stlpips."""
-        network = PerceptualDistance().to(self.model.device)
+    def features(self, embed: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Features ``[N, D]`` float64 of real and generated images; ``embed``: ``[B, 3, H, W]`` uint8 -> ``[B, D]``."""
         with torch.no_grad():
             real, generated = (
-                torch.cat([network.embeddings(to_float(batch)).double() for batch in batches])
+                torch.cat([embed(batch).double() for batch in batches])
                 for batches in (self.real_images(), self.generated_images())
             )
         return real, generated
+
+    @cached_property
+    def vgg_features(self) -> tuple[Tensor, Tensor]:
+        """Features ``[N, 512]`` of both, by the network that comes with stlpips."""
+        network = PerceptualDistance().to(self.model.device)
+        return self.features(lambda batch: network.embeddings(to_float(batch)))

@@ -82,13 +82,8 @@ def pr_inception(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outc
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     network = FrechetInceptionDistance(feature=feature).to(m.model.device).inception
-    with torch.no_grad():
-        real, generated = (
-            torch.cat([network(images).flatten(1).double() for images in batches])
-            for batches in (m.real_images(), m.generated_images())
-        )
-    precision, recall = map(float, precision_recall(real, generated))
-    return precision_and_recall(precision, recall)
+    precision, recall = precision_recall(*m.features(lambda images: network(images).flatten(1)))
+    return precision_and_recall(float(precision), float(recall))
 
 
 @metric("ppl", "perceptual path length (LPIPS-VGG), low", settings=("images",), missing=_missing)

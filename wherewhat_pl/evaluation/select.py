@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -147,10 +146,11 @@ def comparability(rows: Sequence[tuple[Candidate, list[Row]]]) -> list[str]:
     """What makes the models' numbers not quite comparable, a sentence each."""
     warnings = []
     if not any(candidate.num_active for candidate, _ in rows):
+        threshold = rows[0][1][0]["used"]["threshold"]  # all were read with the same
         longest = max(max(filter(None, scores[0]["details"]["mean"]), default=0.0) for _, scores in rows)
         warnings.append(
             f"no model has an active dimension, so there is nothing to rank: the longest TPL is {longest:.3f}, below "
-            f"the threshold {scores_threshold(rows)}; set threshold=... for small images or short trainings"
+            f"the threshold {threshold:g}; set threshold=... for small images or short trainings"
         )
     own = [candidate for candidate, _ in rows if candidate.images_seen is not None]
     if len({candidate.data for candidate in own}) > 1:
@@ -166,11 +166,6 @@ def comparability(rows: Sequence[tuple[Candidate, list[Row]]]) -> list[str]:
             measured.setdefault(row["metric"], set()).add(str((row.get("settings"), row.get("seed"))))
     warnings += [f"{name} was measured with different settings" for name, ways in measured.items() if len(ways) > 1]
     return warnings
-
-
-def scores_threshold(rows: Sequence[tuple[Candidate, list[Row]]]) -> float:
-    """The threshold that all TPL values here were read with."""
-    return float(rows[0][1][0]["used"]["threshold"])
 
 
 def table(
@@ -218,14 +213,8 @@ def csv_table(ranked: Sequence[Candidate], tpl: str, distance: str) -> str:
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["rank", "model", "active", "latents", tpl, "distance", "images_seen", "data", *metrics])
-    for position, candidate in enumerate(ranked, start=1):
-        row: list[Any] = [
-            position if candidate.num_active else "",
-            candidate.name,
-            candidate.num_active,
-            candidate.num_latents,
-            candidate.total,
-        ]
-        row += [distance, candidate.images_seen if candidate.images_seen is not None else "", candidate.data]
-        writer.writerow(row + [candidate.scores.get(metric, "") for metric in metrics])
+    for position, c in enumerate(ranked, start=1):
+        place = position if c.num_active else None
+        row = [place, c.name, c.num_active, c.num_latents, c.total, distance, c.images_seen, c.data]
+        writer.writerow([*row, *map(c.scores.get, metrics)])  # None is written as nothing
     return buffer.getvalue()
