@@ -58,6 +58,10 @@ class PerceptualDistance(nn.Module):
         tensor([0., 0.])
     """
 
+    shift: Tensor
+    scale: Tensor
+    blur_kernel: Tensor
+
     def __init__(self, name: str = "stlpips_vgg", dtype: torch.dtype = torch.float32, batch: int = 64) -> None:
         super().__init__()
         if name not in _KINDS:
@@ -70,13 +74,10 @@ class PerceptualDistance(nn.Module):
         self.stages = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths)) for widths in _STAGES
         )
-        self.shift: Tensor
-        self.scale: Tensor
-        self.blur_kernel: Tensor
-        self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None])
-        self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None])
         binomial = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("blur_kernel", torch.outer(binomial, binomial)[None, None])
+        self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
+        self.register_buffer("blur_kernel", torch.outer(binomial, binomial)[None, None], persistent=False)
         for k, widths in enumerate(_STAGES):
             self.register_buffer(f"head_{k}", torch.zeros(widths[-1]))
         self.load_state_dict(kind.load())
@@ -193,10 +194,7 @@ def _stlpips_weights() -> dict[str, Tensor]:
     weights = _read("stlpips-pytorch", "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth", "stlpips_vgg")
     convs = [name.removesuffix(".weight") for name in weights if name.startswith("net.") and name.endswith(".weight")]
     convs.sort(key=lambda name: int(name.rsplit(".", 1)[1]))
-    ours = _convolutions(weights, convs) | _heads(weights)
-    ours["shift"], ours["scale"] = weights["scaling_layer.shift"][0], weights["scaling_layer.scale"][0]
-    ours["blur_kernel"] = weights["net.slice2.5.filt"][:1]
-    return ours
+    return _convolutions(weights, convs) | _heads(weights)
 
 
 def _lpips_weights() -> dict[str, Tensor]:
@@ -212,10 +210,7 @@ def _lpips_weights() -> dict[str, Tensor]:
             f"put the file from {VGG_URL} there, or use stlpips_vgg"
         ) from None
     convs = [f"features.{k}" for k in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)]
-    ours = _convolutions(vgg, convs) | _heads(heads)
-    ours["shift"], ours["scale"] = torch.tensor(_SHIFT)[:, None, None], torch.tensor(_SCALE)[:, None, None]
-    ours["blur_kernel"] = torch.zeros(1, 1, 3, 3)
-    return ours
+    return _convolutions(vgg, convs) | _heads(heads)
 
 
 def _read(package: str, inside: str, distance: str) -> dict[str, Tensor]:
