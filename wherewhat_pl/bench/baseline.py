@@ -192,22 +192,21 @@ class _PlainPyTorchDown(nn.Module):
 
 
 def gradient_difference(system: DisentanglingGAN, device: torch.device | str = "cpu") -> float:
-    """Largest difference between the gradients of a step and those of its plain form, relative to the network's norm.
+    """Norm of the difference between the gradients of a step and those of its plain form, relative to theirs.
 
-    The step is the first one, which has R1; no weight moves.
+    Of the network where it is largest. The step is the first one, which has R1; no weight moves.
     """
     gradients = []
     for form in (system, plain_form(system)):
         step_of(form, device, learning_rate=0.0)()
         networks = [network for network in (form.generator, form.discriminator, form.recognizer) if network is not None]
-        gradients.append([[parameter.grad for parameter in network.parameters()] for network in networks])
-    differences = []
-    for ours, plain in zip(*gradients, strict=True):
-        norm = torch.stack([gradient.norm() for gradient in plain if gradient is not None]).norm()
-        differences += [
-            float((a - b).norm() / norm) for a, b in zip(ours, plain, strict=True) if a is not None and b is not None
-        ]
-    return max(differences)
+        gradients.append([_gradient_of(network) for network in networks])
+    return max(float((ours - plain).norm() / plain.norm()) for ours, plain in zip(*gradients, strict=True))
+
+
+def _gradient_of(network: nn.Module) -> Tensor:
+    """Of all parameters, as one vector."""
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
 
 def step_of(
