@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 from wherewhat_pl.metrics.functional.image_quality import frechet_distance, kernel_distance, precision_recall
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
@@ -95,7 +96,8 @@ class _ListedSets(_TwoSets):
         (self.real if real else self.generated).append(self._features(images))
 
     def _sets(self) -> tuple[Tensor, Tensor]:
-        return _joined(self.real), _joined(self.generated)
+        real, generated = (dim_zero_cat(own) if len(own) else torch.zeros(0, 1) for own in (self.real, self.generated))
+        return real, generated
 
 
 class KernelDistanceVGG(_ListedSets):
@@ -123,9 +125,3 @@ class PrecisionRecallVGG(_ListedSets):
         """``precision`` and ``recall``."""
         precision, recall = precision_recall(*self._sets(), neighbours=self.neighbours)
         return {"precision": precision, "recall": recall}
-
-
-def _joined(parts: list[Tensor] | Tensor) -> Tensor:
-    if isinstance(parts, Tensor):  # after a synchronization
-        return parts
-    return torch.cat(parts) if parts else torch.zeros(0, 1)

@@ -92,12 +92,10 @@ def check_codes(codes: Codes, name: str = "codes") -> NDArray[np.floating]:
     elif array.dtype == np.float16:  # too coarse for edges of bins and for sums
         array = array.astype(np.float32)
     broken = _unusable(array)
+    _warn(name, "code", broken, ("has", "have"), _UNUSABLE)
     if broken.any():
         array = np.where(broken, array.dtype.type(0), array)
-        _warn(f"{name}: {_which('code', broken)} {_UNUSABLE}", "has", "have", broken)
-    constant = ~broken & (array == array[0]).all(axis=0)
-    if constant.any():
-        _warn(f"{name}: {_which('code', constant)} constant, without information", "is", "are", constant)
+    _warn(name, "code", ~broken & (array == array[0]).all(axis=0), ("is", "are"), "constant, without information")
     return array
 
 
@@ -140,8 +138,7 @@ def check_split(
     test = test.astype(train.dtype, copy=False)
     broken_test = ~(np.abs(test) <= LARGEST).all(axis=0)
     broken = broken_test | _unusable(as_array(codes_train).astype(np.float64, copy=False))
-    if broken_test.any():
-        _warn(f"codes_test: {_which('code', broken_test)} {_UNUSABLE}", "has", "have", broken_test)
+    _warn("codes_test", "code", broken_test, ("has", "have"), _UNUSABLE)
     if broken.any():
         train, test = np.where(broken, train.dtype.type(0), train), np.where(broken, test.dtype.type(0), test)
     return train, train_factors, test, test_factors
@@ -156,8 +153,7 @@ def varying_factors(factors: NDArray[np.int64], metric: str) -> NDArray[np.intp]
     constant = (factors == factors[0]).all(axis=0)
     if constant.all():
         raise ValueError(f"{metric}: every factor has one value only in these {len(factors)} samples")
-    if constant.any():
-        _warn(f"{metric}: {_which('factor', constant)} constant in these samples and left out", "is", "are", constant)
+    _warn(metric, "factor", constant, ("is", "are"), "constant in these samples and left out")
     return np.flatnonzero(~constant)
 
 
@@ -172,10 +168,9 @@ def _unusable(array: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(~sound)
 
 
-def _which(noun: str, flags: NDArray[np.bool_]) -> str:
+def _warn(where: str, noun: str, flags: NDArray[np.bool_], verbs: tuple[str, str], what: str) -> None:
     positions = np.flatnonzero(flags)
-    return f"{noun}{'s' if len(positions) > 1 else ''} {', '.join(map(str, positions))} {{verb}}"
-
-
-def _warn(message: str, singular: str, plural: str, flags: NDArray[np.bool_]) -> None:
-    warnings.warn(message.format(verb=plural if flags.sum() > 1 else singular), MetricWarning, stacklevel=5)
+    if len(positions) > 0:
+        several = len(positions) > 1
+        which = f"{noun}{'s' * several} {', '.join(map(str, positions))} {verbs[several]}"
+        warnings.warn(f"{where}: {which} {what}", MetricWarning, stacklevel=5)

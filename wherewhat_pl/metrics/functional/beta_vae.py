@@ -30,15 +30,9 @@ def beta_vae_score(
     is trained to tell the factor; the score is its accuracy on test points.
 
     Args:
-        encode: codes of the whole grid ``[num_images, n]`` in index order, or a deterministic function to codes
-            ``[B, n]`` (see ``takes``). No image is encoded twice.
-        factors: the grid of factors.
-        train_points: number of training points.
-        test_points: number of test points.
+        encode, factors, seed, encode_batch, takes: as of :func:`~wherewhat_pl.metrics.functional.factor_vae_score`.
+        train_points, test_points: number of training and of test points.
         batch: pairs per point.
-        seed: of numpy's ``RandomState``.
-        encode_batch: images per call of ``encode``.
-        takes: what ``encode`` takes: ``factors`` ``[B, f]``, ``indices`` ``[B]``, or ``auto`` to find out.
 
     Returns:
         0 to 1 (about 1 / f for random codes); a :class:`Score` with ``train_accuracy``, ``eval_accuracy``, ``points``

@@ -30,10 +30,8 @@ def dci(
     enough for a factor?); test accuracy is called informativeness.
 
     Args:
-        codes_train: ``[N, n]`` real numbers.
-        factors_train: ``[N, f]`` integers.
-        codes_test: ``[M, n]``.
-        factors_test: ``[M, f]``.
+        codes_train, codes_test: ``[N, n]`` and ``[M, n]`` real numbers.
+        factors_train, factors_test: ``[N, f]`` and ``[M, f]`` integers.
         boosting: ``presorted`` (own, see ``boosted_trees.py``) or ``sklearn``, its ``GradientBoostingClassifier``: the
             reference to the digit, and many times slower (a quarter of an hour for 10,000 samples). Two seeds of the
             latter differ as much as the two do, in the third digit.

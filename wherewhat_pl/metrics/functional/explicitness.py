@@ -17,10 +17,8 @@ def explicitness(codes_train: Codes, factors_train: Factors, codes_test: Codes, 
     one-against-the-rest ROC curve, mean over classes and factors. A constant code is only centred.
 
     Args:
-        codes_train: ``[N, n]`` real numbers.
-        factors_train: ``[N, f]`` integers.
-        codes_test: ``[M, n]``.
-        factors_test: ``[M, f]``.
+        codes_train, codes_test: ``[N, n]`` and ``[M, n]`` real numbers.
+        factors_train, factors_test: ``[N, f]`` and ``[M, f]`` integers.
 
     Returns:
         0.5 (chance) to 1, on the test half; a :class:`Score` with ``train``, ``test``, and per factor

@@ -43,8 +43,7 @@ def factor_vae_score(
         encode: codes of the whole grid ``[num_images, n]`` in index order, or a deterministic function to codes
             ``[B, n]`` (see ``takes``). No image is encoded twice.
         factors: the grid of factors.
-        train_votes: number of training votes.
-        test_votes: number of test votes.
+        train_votes, test_votes: number of training and of test votes.
         batch: images per vote, at least 2.
         variance_images: images for the variances over all.
         prune_std: codes with a smaller standard deviation take no part; one that never varies takes no part even at 0,

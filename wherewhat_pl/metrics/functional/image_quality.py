@@ -17,10 +17,8 @@ def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covar
     ``|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))``, in float64.
 
     Args:
-        mean_a: ``[D]``.
-        covariance_a: ``[D, D]``, may be singular.
-        mean_b: ``[D]``.
-        covariance_b: ``[D, D]``.
+        mean_a, mean_b: ``[D]``.
+        covariance_a, covariance_b: ``[D, D]``, may be singular.
 
     Returns:
         scalar, at least 0, in squared feature units.
@@ -48,8 +46,7 @@ def kernel_distance(features_a: Tensor, features_b: Tensor, degree: int = 3, chu
     All samples are used, where KID averages over random subsets: the same expectation with less noise.
 
     Args:
-        features_a: ``[N, D]``, N at least 2.
-        features_b: ``[M, D]``, M at least 2.
+        features_a, features_b: ``[N, D]`` and ``[M, D]``, N and M at least 2.
         degree: of the polynomial.
         chunk: rows of the kernel matrix at a time.
 
@@ -80,8 +77,7 @@ def precision_recall(real: Tensor, generated: Tensor, neighbours: int = 3, chunk
     neighbour. Recall: the same with the two sets exchanged.
 
     Args:
-        real: ``[N, D]``, more than ``neighbours``.
-        generated: ``[M, D]``, more than ``neighbours``.
+        real, generated: ``[N, D]`` and ``[M, D]``, N and M more than ``neighbours``.
         neighbours: k, at least 1.
         chunk: rows of the distance matrix at a time.
 

@@ -22,10 +22,8 @@ def sap(
     trained on that one code; the score is the mean over factors of the gap between the two best test accuracies.
 
     Args:
-        codes_train: ``[N, n]`` real numbers.
-        factors_train: ``[N, f]`` integers.
-        codes_test: ``[M, n]``.
-        factors_test: ``[M, f]``.
+        codes_train, codes_test: ``[N, n]`` and ``[M, n]`` real numbers.
+        factors_train, factors_test: ``[N, f]`` and ``[M, f]`` integers.
         cost: liblinear's C.
 
     Returns:

@@ -136,7 +136,8 @@ def traversal_perceptual_length(
     codes, points = base_codes_of(chosen, num_latents, base_codes), chosen.points
     axis = torch.linspace(chosen.low, chosen.high, points)
     paths = len(codes) * num_latents
-    rank, processes = (dist.get_rank(), dist.get_world_size()) if _distributed() else (0, 1)
+    together = dist.is_available() and dist.is_initialized()
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
     own = torch.arange(rank, paths, processes)
 
     def latents(first: int, last: int) -> Tensor:
@@ -220,10 +221,6 @@ def base_codes_of(settings: TPLSettings, num_latents: int, given: Tensor | None 
     if given.ndim != 2 or given.shape[1] != num_latents or len(given) == 0:
         raise ValueError(f"tpl: base codes need shape [T, {num_latents}], got {list(given.shape)}")
     return given.detach().cpu().float()
-
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
 
 
 def _summed(values: Tensor, device: torch.device | str) -> Tensor:

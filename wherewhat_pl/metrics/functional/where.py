@@ -45,8 +45,7 @@ def traversal_change(
     Args:
         generate: latents ``[B, n]`` -> images ``[B, C, H, W]``.
         base_codes: ``[T, n]``; each latent is traversed from ``low`` to ``high``, the others as they are here.
-        low: first value.
-        high: last value.
+        low, high: first and last value.
         points: at least 2, ends included.
 
     Returns:
