@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from data_modules.base import DeviceDataModule, to_float
+from data_modules.base import DeviceDataModule
 from data_modules.randomness import generator_for
+from wherewhat_pl.evaluation.codes import encode_sample
 from wherewhat_pl.metrics.functional.information import point_biserial
 from wherewhat_pl.model import Model
 
@@ -32,11 +33,7 @@ class AttributeRow:
 
 
 def explain_attributes(
-    model: Model,
-    data: DeviceDataModule,
-    images: int = 4096,
-    seed: int = 0,
-    batch_size: int = 256,
+    model: Model, data: DeviceDataModule, images: int = 4096, seed: int = 0
 ) -> list[AttributeRow] | None:
     """Correlate every code with every attribute over random images, drawn without replacement.
 
@@ -45,7 +42,6 @@ def explain_attributes(
         data: set up; with at least two attributes, if any.
         images: how many at most.
         seed: of the choice of images.
-        batch_size: images encoded at once.
 
     Returns:
         One row per latent, in order; None if the images have no attributes.
@@ -54,8 +50,8 @@ def explain_attributes(
     if names is None or labels is None:
         return None
     order = torch.randperm(data.num_images, generator=generator_for("cpu", seed, "attributes"))[:images]
-    codes = torch.cat([model.encode(to_float(data.images(part))).cpu() for part in order.split(batch_size)])
-    table = point_biserial(codes, labels[order])
+    codes = encode_sample(data.images, model.encode, order, batch=256)
+    table = point_biserial(torch.from_numpy(codes), labels[order])
     rows = []
     for latent, correlations in enumerate(table):
         first, second = correlations.abs().topk(2).indices.tolist()

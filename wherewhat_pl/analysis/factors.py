@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from data_modules.base import DeviceDataModule, to_float
+from data_modules.base import DeviceDataModule
 from data_modules.randomness import generator_for
+from wherewhat_pl.evaluation.codes import encode_sample
 from wherewhat_pl.metrics.functional import factor_entropies, mutual_information
 from wherewhat_pl.model import Model
 
@@ -38,13 +39,7 @@ def mean_masks(model: Model, seed: int = 0, count: int = 256) -> Tensor:
     return torch.stack([model.masks(part).sum(0) for part in parts]).sum(0) / count
 
 
-def explain_factors(
-    model: Model,
-    data: DeviceDataModule,
-    images: int = 4096,
-    seed: int = 0,
-    batch_size: int = 256,
-) -> list[FactorRow]:
+def explain_factors(model: Model, data: DeviceDataModule, images: int = 4096, seed: int = 0) -> list[FactorRow]:
     """Normalized mutual information of every code with every factor over random images; the best latent per factor.
 
     Args:
@@ -52,7 +47,6 @@ def explain_factors(
         data: a module with a ``factor_space``, set up.
         images: how many.
         seed: of the choice of images.
-        batch_size: images encoded at once.
 
     Returns:
         One row per factor, in the factors' order.
@@ -61,7 +55,7 @@ def explain_factors(
     assert space is not None
     factors = space.sample(images, generator_for("cpu", seed, "factors"))
     indices = space.to_index(factors)
-    codes = torch.cat([model.encode(to_float(data.images(part))).cpu() for part in indices.split(batch_size)])
+    codes = encode_sample(data.images, model.encode, indices, batch=256)
     table = mutual_information(codes, factors) / factor_entropies(factors)  # [n, f]
     masks = mean_masks(model, seed).to(data.device)
     rows = []

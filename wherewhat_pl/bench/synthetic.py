@@ -39,9 +39,7 @@ class H5Dataset(Dataset[Tensor]):
 
 
 def benchmark_batches(
-    batch_size: int = 64,
-    seconds: float = 2.0,
-    device: torch.device | str = "cpu",
+    batch_size: int = 64, seconds: float = 2.0, device: torch.device | str = "cpu"
 ) -> dict[str, float]:
     """Training batches of 3DShapes at 64 px against ``h5py``, ``__getitem__`` and the default collate, on 3,840 images.
 
