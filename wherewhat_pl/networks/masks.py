@@ -154,8 +154,7 @@ class RectangleConstriction(SpatialConstriction):
     """Masks that are means of soft rectangles, one set of rectangles per latent (``C_spgroup-s-m``).
 
     Args:
-        channels: C of the input.
-        num_latents: m.
+        channels, num_latents: as of :class:`SpatialConstriction`.
         resolution: H, the side of the input in pixels.
         num_rectangles: s, rectangles per latent.
     """
@@ -184,12 +183,7 @@ class RectangleConstriction(SpatialConstriction):
 
 
 class SoftmaxConstriction(SpatialConstriction):
-    """Masks that are softmaxes over all pixels of a 3x3 convolution: the ablation ``C_spgroup_sm-m``.
-
-    Args:
-        channels: C of the input.
-        num_latents: m.
-    """
+    """Masks that are softmaxes over all pixels of a 3x3 convolution: the ablation ``C_spgroup_sm-m``."""
 
     kind, module = "softmax", "C_spgroup_sm"
 
