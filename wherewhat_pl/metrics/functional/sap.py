@@ -84,7 +84,7 @@ def _lines(samples: SortedSamples, labels: NDArray[np.intp], classes: int, cost:
     for group in groups if classes > 2 else groups[1:]:
         others = len(labels) - len(group)
         # With two classes both are weighted; one against the rest, liblinear weights the one class only.
-        weight = len(labels) / (2 * others) if classes == 2 else 1.0
-        problem = Problem(samples, SortedSamples(group), cost * len(labels) / (classes * len(group)), cost * weight)
+        costs = len(labels) / (classes * len(group)), len(labels) / (2 * others) if classes == 2 else 1.0
+        problem = Problem(samples, SortedSamples(group), (cost * costs[0], cost * costs[1]))
         lines.append(fit(problem, tolerance=1e-4 * min(len(group), others) / len(labels)))
     return np.transpose(lines)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,20 +48,13 @@ def _running_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
+@dataclass(frozen=True)
 class Problem:
-    """``(w^2 + b^2)/2 + sum_i cost_i max(0, 1 - y_i (w x_i + b))^2``.
+    """``(w^2 + b^2)/2 + sum_i cost_i max(0, 1 - y_i (w x_i + b))^2``."""
 
-    Args:
-        everyone: all samples.
-        positives: those with y = 1; the others have y = -1.
-        cost_positive: of the positives.
-        cost_negative: of the others.
-    """
-
-    def __init__(
-        self, everyone: SortedSamples, positives: SortedSamples, cost_positive: float, cost_negative: float
-    ) -> None:
-        self.everyone, self.positives, self.costs = everyone, positives, (cost_positive, cost_negative)
+    everyone: SortedSamples  # all x
+    positives: SortedSamples  # those with y = 1; the others have y = -1
+    costs: tuple[float, float]  # of the positives and of the others
 
     def at(self, weights: Pair) -> tuple[float, Pair, Sums]:
         """Value, gradient and Hessian (ww, wb, bb)."""

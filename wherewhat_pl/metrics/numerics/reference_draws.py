@@ -31,7 +31,7 @@ def draw_points(
     """Images that share the value of one random factor, from the reference's stream of random numbers.
 
     ``RandomState.randint`` takes the same words for an array of bounds as for these bounds one after another, so this
-    is the reference's loop over points, batches and factors in half of its time. The result is kept, since one
+    is the reference's loop over points, batches and factors in about half of its time. The result is kept, since one
     evaluation after the other asks for the same.
 
     Args:
@@ -90,16 +90,9 @@ def encode_images(
             raise ValueError(f"encode: a table needs shape [{factors.num_images}, codes], got {list(table.shape)}")
         return table, indices
     flat = np.concatenate([array.ravel() for array in indices])
-    if factors.num_images <= 50 * len(flat):
-        needed = np.zeros(factors.num_images, bool)
-        needed[flat] = True
-        wanted = np.flatnonzero(needed)
-        row_of = np.cumsum(needed) - 1
-        rows = [row_of[array] for array in indices]
-    else:  # a grid too large to tick off
-        wanted, inverse = np.unique(flat, return_inverse=True)
-        cuts = np.cumsum([array.size for array in indices])[:-1]
-        rows = [part.reshape(array.shape) for part, array in zip(np.split(inverse, cuts), indices, strict=True)]
+    wanted, inverse = np.unique(flat, return_inverse=True)
+    cuts = np.cumsum([array.size for array in indices])[:-1]
+    rows = [part.reshape(array.shape) for part, array in zip(np.split(inverse, cuts), indices, strict=True)]
     takes = _what_it_takes(encode, factors, wanted) if takes == "auto" else takes
     parts = [_call(encode, factors, wanted[k : k + batch], takes) for k in range(0, len(wanted), batch)]
     return np.concatenate(parts), rows
