@@ -123,7 +123,7 @@ def test_a_trial_whose_training_lives_on_is_not_started_twice(sweep, tmp_path):
     killed = LocalSweep(sweep(WEIGHT), tmp_path / "s")
     item = killed._start(None, 0, 1)
     item.process.wait()
-    with run_lock(item.run.path), pytest.raises(ConfigError, match="is being trained by process"):
+    with run_lock(item.run.path), pytest.raises(ConfigError, match="wait for it, stop it"):
         LocalSweep(sweep(WEIGHT), tmp_path / "s").run(count=1, jobs=1)
     LocalSweep(sweep(WEIGHT), tmp_path / "s").run(count=1, jobs=1)
     assert starts(tmp_path / "s") == {"trial0000": ["0", "5"]}
