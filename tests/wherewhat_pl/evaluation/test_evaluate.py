@@ -102,7 +102,7 @@ def test_without_metrics_a_run_is_measured_by_all_that_it_has(runs, command):
         (["run={runs}/gan", "metrics=mig"], "metrics=mig: needs a recognizer, and model.loss=gan trains none"),
         (["run={runs}/a", "metrics=mig", "sed=1"], "'sed=1': eval knows no such setting; did you mean 'seed'?"),
         (["run={runs}/a", "metrics=mig", "train=many"], "train=many: must be a whole number"),
-        (["run={runs}/a", "metrics=mig", "train=0"], "train=0: must be at least 1"),
+        (["run={runs}/a", "metrics=mig", "train=0"], "train=0: must be a whole number from 1"),
         (["run={runs}/a", "metrics=mig", "device=gpuu"], "device=gpuu: there is no such device here"),
         (
             ["run={runs}/a", "metrics=tpl_small", "distance=lpips"],

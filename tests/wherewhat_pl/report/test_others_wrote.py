@@ -115,7 +115,7 @@ def test_a_script_in_a_result_is_shown_as_it_stands(run):
 
 
 @pytest.mark.parametrize(
-    "place", [("experiment",), ("run", "root"), ("data", "root"), *(("provenance", "data", k) for k in SHARED["data"])]
+    "place", [("run", "root"), ("data", "root"), *(("provenance", "data", k) for k in SHARED["data"])]
 )
 def test_a_script_in_the_settings_opens_no_tag(run, own_tags, place):
     file = run.run.config_file
