@@ -108,9 +108,10 @@ class PerceptualDistance(nn.Module):
         ]
         return torch.cat(parts) if parts else images_a.new_zeros(0, dtype=torch.float32)
 
-    @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """One vector per image, such that the distance of two images is the squared distance of their vectors.
+
+        Differentiable where the images ask for it.
 
         Unit-normalized activations, each scaled by the root of its head's weight over the number of positions. So an
         image that has several neighbours goes through the network once.
@@ -124,7 +125,7 @@ class PerceptualDistance(nn.Module):
         vectors = []
         for k, activations in enumerate(self._activations(images)):
             activations = activations.float()
-            norm = activations.square().sum(1, keepdim=True).sqrt()
+            norm = activations.square().sum(1, keepdim=True).clamp_min(1e-20).sqrt()  # 0 has no derivative of its own
             weight = (getattr(self, f"head_{k}") / math.prod(activations.shape[2:])).sqrt()[:, None, None]
             vectors.append((activations / (norm + 1e-10) * weight).flatten(1))
         return torch.cat(vectors, dim=1)
