@@ -9,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from wherewhat_pl.analysis.outputs import make_room
+from wherewhat_pl.analysis.project import Codes
 from wherewhat_pl.analysis.traverse import along_with_masks, base_codes, traverse, values_of
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.results import newest_per_metric, read_results
@@ -28,6 +29,8 @@ class TraverseSettings(Protocol):
     def seeds(self) -> int: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def codes(self) -> str | None: ...
     @property
     def columns(self) -> int: ...
     @property
@@ -55,12 +58,18 @@ def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, re
     formats = settings.formats or [name for name in FORMATS if name != "mp4" or find_ffmpeg()]
     if "mp4" in formats and find_ffmpeg() is None:
         raise ConfigError(f"formats=mp4: {NO_FFMPEG}")
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    pictures = [folder / f"seed{seed}.png" for seed in seeds]
+    if settings.codes is None:
+        known = [base_codes(model, settings.seed + k) for k in range(settings.seeds)]
+        pictures = [folder / f"seed{settings.seed + k}.png" for k in range(settings.seeds)]
+    else:
+        others = base_codes(model, settings.seed)[1:]
+        chosen = Codes.load(Path(settings.codes), model.num_latents).codes[: settings.seeds].to(model.device)
+        known = [torch.cat([code[None], others]) for code in chosen]
+        pictures = [folder / f"code{k}.png" for k in range(len(known))]
     animations = {name: folder / f"traversal.{name}" for name in formats}
     make_room(folder, [*pictures, *animations.values()], settings.force)
 
-    traversals = [traverse(model, columns=settings.columns, limit=settings.limit, seed=seed) for seed in seeds]
+    traversals = [traverse(model, base[0], settings.columns, settings.limit, change_over=base[1:]) for base in known]
     order, why = latents_in_order(model, traversals, results)
     latents = order[: settings.top]
     print(f"latents  {', '.join(model.names[latent] for latent in latents)} (in order of {why})")
@@ -70,8 +79,7 @@ def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, re
         print(f"picture  {path}")
 
     values = values_of(model, latents, settings.frames, settings.limit)
-    bases = [base_codes(model, seed)[0] for seed in seeds]
-    drawn = [along_with_masks(model, base, latents, values) for base in tqdm(bases, desc="animation", leave=False)]
+    drawn = [along_with_masks(model, base[0], latents, values) for base in tqdm(known, desc="animation", leave=False)]
     images, masks = (torch.stack(parts, dim=1) for parts in zip(*drawn, strict=True))
     names = [model.names[latent] for latent in latents]
     frames = traversal_frames(images, masks if model.has_masks else None, names)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from wherewhat_pl.errors import ConfigError
@@ -37,3 +40,13 @@ def make_room(folder: Path, files: Sequence[Path], force: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(f"out={folder}: cannot be written to ({error.strerror})") from None
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Say what the block warns of in one line each, and each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for text in dict.fromkeys(str(each.message) for each in caught if each.category is UserWarning):
+        print(f"warning: {text}", file=sys.stderr)

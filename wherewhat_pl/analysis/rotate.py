@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from wherewhat_pl.analysis.outputs import warnings_as_lines
 from wherewhat_pl.analysis.traverse import batch_of
 from wherewhat_pl.metrics.functional.rotation import RotationResult, rotation_distances
 from wherewhat_pl.metrics.functional.tpl import TPLSettings, base_codes_of
@@ -64,8 +63,7 @@ def rotate(
             bar.total = total
             bar.update(done - bar.n)
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings_as_lines():
             results = rotation_distances(
                 model.generate,
                 model.num_latents,
@@ -79,8 +77,6 @@ def rotate(
                 device=model.device,
                 progress=show,
             )
-    for text in dict.fromkeys(str(each.message) for each in caught if issubclass(each.category, UserWarning)):
-        print(f"warning: {text}", file=sys.stderr)
     return results
 
 

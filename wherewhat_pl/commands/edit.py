@@ -1,0 +1,59 @@
+"""Put attributes of one image onto others, by their codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from wherewhat_pl.analysis.settings import ModelSettings
+from wherewhat_pl.errors import ConfigError
+
+EXAMPLE = "run=runs/celeba/seed0 face=a.png,b.png from=c.png:azimuth+smile"
+
+
+@dataclass(frozen=True)
+class Settings(ModelSettings):
+    face: str = MISSING  # images that are changed, or a file of codes that `project` wrote
+    from_: str = MISSING  # IMAGE:LATENTS, an image, or a file of codes whose first counts, and names with + between
+    under_mask: bool = False  # change pixels only under the masks of these latents
+    steps: int = 60  # to find the codes of images, see `project`
+    distance: str = "stlpips_vgg"  # perceptual distance, see `project`
+
+
+def run(settings: Settings) -> int:
+    import torch
+
+    from wherewhat_pl.analysis.edit import draw_transfer, transfer
+    from wherewhat_pl.analysis.outputs import make_room, output_folder
+    from wherewhat_pl.analysis.project import codes_of
+    from wherewhat_pl.interop.load import load
+    from wherewhat_pl.pictures.pixels import to_uint8
+    from wherewhat_pl.pictures.sheet import sheet
+    from wherewhat_pl.plugins import load_plugins
+    from wherewhat_pl.run.files import replacing
+    from wherewhat_pl.run.latents import find_latents
+
+    load_plugins(settings.plugins)
+    model = load(settings.run, device=settings.device)
+    giver, colon, words = settings.from_.rpartition(":")
+    if not colon or not giver or not words:
+        raise ConfigError(f"from={settings.from_}: say which latents of which image, from=c.png:3+9")
+    latents = find_latents(words.split("+"), model.latents, "from")
+    folder = output_folder(settings.run, settings.out, "edited")
+    files = [folder / "edited.png", folder / "codes.npz"]
+    make_room(folder, files, settings.force)
+    given, _ = codes_of(giver, model, "from", settings.distance, settings.steps)
+    faces, images = codes_of(settings.face, model, "face", settings.distance, settings.steps)
+    codes, source = faces.codes.to(model.device), given.codes[0].to(model.device)
+    edited = transfer(codes, source, latents)
+    columns = {} if images is None else {"face": images.to(model.device)}
+    columns |= {"as found": model.generate(codes), "from": model.generate(source[None]).expand(len(codes), -1, -1, -1)}
+    columns["edited"] = draw_transfer(model, codes, edited, latents, settings.under_mask)
+    shown = to_uint8(torch.stack(list(columns.values()), dim=1).flatten(0, 1))
+    title = "+".join(model.names[latent] for latent in latents) + " under the masks only" * settings.under_mask
+    with replacing(files[0]) as temporary:
+        sheet(shown, len(columns), top=list(columns), title=title).save(temporary, format="PNG")
+    type(faces)(edited, faces.names, torch.full((len(codes),), float("nan"))).save(files[1])
+    print(f"grid     {files[0]}\ncodes    {files[1]}")
+    return 0
