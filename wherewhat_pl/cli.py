@@ -39,6 +39,8 @@ VERBS = {
     "generate": "wherewhat_pl.commands.generate",
     "traverse": "wherewhat_pl.commands.traverse",
     "rotate": "wherewhat_pl.commands.rotate",
+    "project": "wherewhat_pl.commands.project",
+    "edit": "wherewhat_pl.commands.edit",
     "export": "wherewhat_pl.commands.export",
     "bench": "wherewhat_pl.commands.bench",
     "slurm": "wherewhat_pl.commands.slurm",
@@ -80,7 +82,9 @@ def read(verb: str, command: Any, words: Sequence[str]) -> Any:
     flags = {_flag(key): key for key, setting in known.items() if setting.kind is bool}
     own, rest = [], []
     for word in words:
-        key, equals, _ = word.partition("=")
+        key, equals, value = word.partition("=")
+        if f"{key}_" in known:  # a word that Python keeps for itself, from=...
+            key, word = f"{key}_", f"{key}_={value}"
         if word in flags:
             own.append(f"{flags[word]}=true")
         elif word.startswith("--") and not equals:
@@ -93,7 +97,9 @@ def read(verb: str, command: Any, words: Sequence[str]) -> Any:
             raise ConfigError(f"'{word}': {verb} knows no such setting{suggestion(key.lstrip('-'), list(known))}")
     config = merge(OmegaConf.structured(command.Settings), read_words(own, command.Settings))
     if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError(f"{missing[0]}=... is missing; say which, e.g. {PROGRAM} {verb} {command.EXAMPLE}")
+        raise ConfigError(
+            f"{missing[0].rstrip('_')}=... is missing; say which, e.g. {PROGRAM} {verb} {command.EXAMPLE}"
+        )
     settings: Any = OmegaConf.to_object(config)
     check_values(settings)
     return replace(settings, **dict.fromkeys(others, rest))
@@ -120,7 +126,7 @@ def _table(settings: dict[str, Setting], flags: bool = False) -> list[str]:
         if not is_dataclass(setting.kind):
             flag = f", or {_flag(key)}" if flags and setting.kind is bool else ""
             what = f"{setting.in_words}{flag}; {setting.about}"
-            rows.append((f"{key}={_in_yaml(setting.default)}", what.removesuffix("; ")))
+            rows.append((f"{key.rstrip('_')}={_in_yaml(setting.default)}", what.removesuffix("; ")))
         elif setting.about:
             rows.append((f"{key}.*", setting.about))
     column = max((len(said) for said, _ in rows), default=0) + 2

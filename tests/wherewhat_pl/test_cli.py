@@ -84,7 +84,9 @@ def test_help_names_every_setting_of_a_verb_and_an_example_that_it_understands(v
         settings = {key: setting for key, setting in settings.items() if key != "overrides"}
         settings |= settings_of(ExperimentConfig)
     named = {line.split("=")[0].strip() for line in said.splitlines() if re.match(r"  \w[\w.]*=", line)}
-    assert named == {key for key, setting in settings.items() if not hasattr(setting.kind, "__dataclass_fields__")}
+    assert named == {
+        key.rstrip("_") for key, setting in settings.items() if not hasattr(setting.kind, "__dataclass_fields__")
+    }
     assert f"python -m wherewhat_pl {verb} {command.EXAMPLE}" in said
     assert read(verb, command, command.EXAMPLE.split())
 
