@@ -24,7 +24,7 @@ from wherewhat_pl.pictures.plots import rotation_picture
 from wherewhat_pl.pictures.sheet import sheet
 from wherewhat_pl.run.files import replacing, write_atomically
 
-STILL = 0.05  #: a latent whose path is shorter than this share of the longest one hardly moves: it has no direction
+STILL = 0.1  #: a latent whose path is shorter than this share of the longest one hardly moves: it has no direction
 CURVES = 9  #: pairs whose curves are drawn
 
 
