@@ -187,7 +187,7 @@ def how_to_follow(submission: Submission, number: str) -> str:
     log = shlex.quote(str(run.path / f"slurm-{job}.out"))
     return "\n".join(
         [
-            f"job     {number}" + (f", one task for each seed: {job} and so on" if others else ""),
+            f"job     {number}" + (f"   (a task for each seed, {job} and so on)" if seed is not None else ""),
             f"run     {run.path}{more}",
             f"log     tail -F {log}",
             f"queue   squeue --jobs={number}",
