@@ -79,9 +79,27 @@ class WandbLog(WandbLogger):
             self.missed = True
 
 
+class PatientCSV(CSVLogger):
+    """Lightning's CSV files; a full disk costs one warning, and what could not be written comes with the next row.
+
+    Attributes:
+        missed: whether something could not be written at its time.
+    """
+
+    missed = False
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
+        try:
+            super().log_metrics(dict(metrics), step)
+        except OSError as error:
+            if not self.missed:
+                warnings.warn(f"{self.log_dir}: cannot be written ({one_line(error, 120)}); training goes on")
+            self.missed = True
+
+
 def loggers_for(config: ExperimentConfig, run: RunDir, data_source: str) -> list[Logger]:
     """The loggers of a run, for its trainer; call on the first process only."""
-    csv = [CSVLogger(run.path, name="csv", flush_logs_every_n_steps=1)] if config.logger.csv else []
+    csv = [PatientCSV(run.path, name="csv", flush_logs_every_n_steps=1)] if config.logger.csv else []
     wandb = start_wandb(config, run, data_source)
     return [MetricsLog(run), *csv, *([wandb] if wandb else [])]
 

@@ -9,7 +9,9 @@ EXAMPLE = "only=constriction,r1"
 
 @dataclass(frozen=True)
 class Settings:
-    only: list[str] = field(default_factory=list)  # constriction, r1, step, data, faces, metrics; none: all of them
+    only: list[str] = field(
+        default_factory=list
+    )  # constriction, r1, step, critic, memory, data, faces, metrics; none: all
 
 
 def run(settings: Settings) -> int:

@@ -66,7 +66,7 @@ def read_results(path: Path, complain: Callable[[str], object] = lambda sentence
         complain: told, in a sentence, of each row that is left out.
     """
     rows = []
-    for row in (ABSENT | row for row in read_rows(path)):
+    for row in (ABSENT | row for row in read_rows(path, complain)):
         if odd := _odd_keys(row):
             name = one_line(row.get("metric", "?"), 40)
             complain(f"{path.name}: a row of metric {name} cannot be read ({', '.join(odd)}: not as expected)")

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,21 +67,27 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path, complain: Callable[[str], object] = lambda sentence: None) -> list[dict[str, Any]]:
     """All rows of a JSON lines file, oldest first; none if there is no file.
 
     A line that is no JSON object (cut short by a kill, not UTF-8, nested too deep) is skipped.
+
+    Args:
+        path: the file.
+        complain: told, in a sentence, how many lines were skipped, if any.
     """
     if not path.is_file():
         return []
-    rows = []
-    for line in path.read_bytes().splitlines():
+    rows, lines = [], path.read_bytes().splitlines()
+    for line in lines:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             rows.append(row)
+    if skipped := len(lines) - len(rows):
+        complain(f"{path.name}: {skipped} of {len(lines)} lines are no rows and are passed over")
     return rows
 
 

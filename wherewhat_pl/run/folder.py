@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -168,7 +169,7 @@ class RunDir:
                 return False
             return seen < images_seen or (seen == images_seen and keep_last and "images_per_s" in row)
 
-        rows = [row for row in read_rows(self.metrics_file) if stays(row)]
+        rows = [row for row in read_rows(self.metrics_file, _warn) if stays(row)]
         write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def newest_sound_checkpoint(self) -> tuple[Path | None, int, list[str]]:
@@ -212,3 +213,7 @@ def default_name(seed: int, overrides: Sequence[str]) -> str:
     if len(name) > 100:
         name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
+
+
+def _warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)

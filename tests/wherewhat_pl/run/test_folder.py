@@ -182,4 +182,6 @@ def test_lines_that_are_no_rows_are_passed_over_and_the_next_row_starts_a_line(t
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"a": 1}\n\xff\xfe\n5\nnull\n' + b"[" * 100_000 + b'\n{"a": 2}\n{"a"')
     append_row(path, {"a": 3})
-    assert read_rows(path) == [{"a": 1}, {"a": 2}, {"a": 3}]
+    said = []
+    assert read_rows(path, said.append) == [{"a": 1}, {"a": 2}, {"a": 3}]
+    assert said == ["rows.jsonl: 5 of 8 lines are no rows and are passed over"]
