@@ -60,6 +60,7 @@ def disturb(root: Path, name: str, after_s: float, reference: Job) -> Outcome:
 
 def stop(job: Job, after_s: float, reference: Job) -> Outcome:
     """Send SIGUSR1 once, wait for the job's end, and compare."""
+    has_ended = job.run.checkpoint_at(int(KIMG * 1000)).exists()
     job.signal("USR1")
     try:
         facts = job.wait_until(*ENDED)
@@ -67,14 +68,14 @@ def stop(job: Job, after_s: float, reference: Job) -> Outcome:
         return Outcome(after_s, "hangs", 0, [str(error)])
     wrong = [] if facts["JobState"] == "COMPLETED" else [f"{facts['JobState']} {facts['ExitCode']}", job.log[-1000:]]
     wrong = wrong or differences(job.run, reference.run)
-    restarts, where = int(facts["Restarts"]), "not noticed"
+    restarts, where = int(facts["Restarts"]), "after training" if has_ended else "not noticed"
     if match := re.search(r"stopped and saved at ([\d,]+) images", job.log):
         where = f"saved at {match[1]} images"
     elif "stopped by SIGUSR1; nothing is lost" in job.log:
         where = "before or after training"
     elif restarts:
         where = "before the program's first line"
-    if restarts != (where != "not noticed"):
+    if restarts != (where not in ("not noticed", "after training")):
         wrong.append(f"{restarts} restarts")
     return Outcome(after_s, where, restarts, wrong)
 
