@@ -12,6 +12,7 @@ class Settings:
     only: list[str] = field(
         default_factory=list
     )  # constriction, r1, step, critic, memory, data, faces, metrics; none: all
+    only: list[str] = field(default_factory=list)
 
 
 def run(settings: Settings) -> int:
