@@ -27,7 +27,14 @@ def test_every_experiment_builds(name):
     assert "GFLOP per image" in text
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_quick")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "dsprites_quick" else name  # its coverage takes seconds
+        for name in NAMES
+        if name.endswith("_quick")
+    ],
+)
 def test_every_quick_experiment_trains(name, tmp_path, monkeypatch):
     monkeypatch.setattr("data_modules.images.GENERATED_IMAGES", 50)
     few = [

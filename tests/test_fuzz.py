@@ -50,6 +50,8 @@ FILES = [
     "provenance: {data: {name: {a: b}}}", "experiment: ../x", "run: {name: ..}",
 ]  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 
 def cases(count):
     """So many, the same ones each time."""

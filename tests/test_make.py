@@ -24,9 +24,12 @@ def make(tmp_path):
     stub.write_text("import json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     (environment / "ready").touch()
 
+    outer = ("MAKE", "MFLAGS", "ARGS", "KEYS", "RUN_KEY", "CALL", "SAID_")  # of the make that runs the tests
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
+
     def run(*words):
         command = ["make", f"VENV={environment}", f"RUNNER={sys.executable} {stub}", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"NAME": "my-pc"})
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=plain | {"NAME": "my-pc"})
         return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else done.stderr
 
     return run

@@ -199,9 +199,8 @@ def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minute
     if results and not any(results.keys() <= row.keys() and row["images_seen"] == system.images_seen for row in rows):
         for logger in trainer.loggers:
             logger.log_metrics(results, step=system.images_seen)
-    print(
-        f"{text}\npictures     {run.picture_at(system.images_seen)}\ncheckpoint   {run.checkpoint_at(system.images_seen)}"
-    )
+    print(f"{text}\npictures     {run.picture_at(system.images_seen)}")
+    print(f"checkpoint   {run.checkpoint_at(system.images_seen)}")
     print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
     _say_what_was_missed(trainer)
 
