@@ -87,9 +87,11 @@ def are_equal(tensors: Iterable[Tensor]) -> bool:
 
 
 def device_count(devices: int | None, accelerator: str) -> int:
-    """Devices per node: as asked, else every GPU there is, else one process."""
+    """Devices per node: as asked, else as many processes as ``torchrun`` started here, else every GPU, else one."""
     if devices is not None:
         return devices
+    if _is_torchrun():
+        return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     return torch.cuda.device_count() if _on_cuda(accelerator) else 1
 
 
@@ -101,8 +103,14 @@ def check_devices(devices: int | None, accelerator: str, num_nodes: int) -> None
     here = torch.cuda.device_count() if _on_cuda(accelerator) else mps if accelerator in ("gpu", "mps") else 1024
     if devices is not None and devices > here:
         raise ConfigError(f"trainer.devices={devices}: there {'is' if here == 1 else 'are'} {here} here")
-    started, wanted = _started_by_srun(), device_count(devices, accelerator) * num_nodes
-    if started not in (1, wanted):
+    wanted = device_count(devices, accelerator) * num_nodes
+    if _is_torchrun() and (started := int(os.environ.get("WORLD_SIZE", 1))) != wanted:
+        raise ConfigError(
+            f"trainer.devices={devices}: makes {wanted} processes on {num_nodes} nodes, "
+            f"but torchrun started {started}; "
+            "--nproc-per-node must be trainer.devices, and --nnodes trainer.num_nodes"
+        )
+    if (started := _started_by_srun()) not in (1, wanted):
         raise ConfigError(
             f"trainer.devices={devices}: makes {wanted} processes on {num_nodes} nodes, but srun started {started}; "
             "--ntasks-per-node must be trainer.devices, and --nodes trainer.num_nodes"
@@ -115,7 +123,7 @@ def environment_for(world_size: int) -> list[ClusterEnvironment]:
     Lightning takes an allocation of Slurm for processes started by ``srun``, also where there is only one, and refuses
     ``--ntasks``. Only a step of several tasks is one; anything else is a machine like any other.
     """
-    if "SLURM_NTASKS" not in os.environ or "TORCHELASTIC_RUN_ID" in os.environ:
+    if "SLURM_NTASKS" not in os.environ or _is_torchrun():
         return []
     return [_Srun(auto_requeue=False) if world_size > 1 and _started_by_srun() > 1 else LightningEnvironment()]
 
@@ -194,6 +202,10 @@ def _lost(children: Sequence[subprocess.Popen[bytes]]) -> str:
 
 def _in_words(lost: str) -> str:
     return f"{lost or 'another process'} is gone; the last checkpoint is kept, and the same command goes on from it"
+
+
+def _is_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _on_cuda(accelerator: str) -> bool:

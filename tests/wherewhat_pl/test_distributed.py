@@ -10,8 +10,9 @@ import pytest
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 
-from wherewhat_pl.distributed import check_devices, environment_for
+from wherewhat_pl.distributed import check_devices, device_count, environment_for
 from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.train import train
 
 #: What Slurm says in a batch script of two tasks that does not use srun, and in an interactive allocation.
@@ -111,3 +112,53 @@ def test_a_lost_process_is_named_in_one_line(tiny_settings, tmp_path, lost):
         "the last checkpoint is kept, and the same command goes on from it"
     ]
     assert "Traceback" not in lines
+
+
+def test_torchrun_says_how_many_processes_there_are(monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    assert device_count(None, "cpu") == 2
+    check_devices(None, "cpu", num_nodes=2)
+    check_devices(2, "cpu", num_nodes=2)
+    with pytest.raises(ConfigError, match=r"trainer.devices=3: makes 6 processes on 2 nodes, but torchrun started 4"):
+        check_devices(3, "cpu", num_nodes=2)
+    with pytest.raises(ConfigError, match="makes 2 processes on 1 nodes, but torchrun started 4"):
+        check_devices(None, "cpu", num_nodes=1)
+
+
+def by_torchrun(program, *words):
+    """Two processes of a program."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    return subprocess.run([*launcher, *program, *words], capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_run_that_lightnings_own_processes_give(tiny_settings, tmp_path):
+    settings = [word for word in tiny_settings if not word.startswith("trainer.devices")]
+    words = ["train", "exp=shapes3d_quick", *settings, "trainer.batch_size=8", f"run.root={tmp_path}", "run.name=x"]
+    words += ["trainer.max_kimg=0.08"]
+    launched = by_torchrun(["-m", "wherewhat_pl"], *words)
+    assert launched.returncode == 0, launched.stderr
+    own = [sys.executable, "-m", "wherewhat_pl", *words, "run.name=own", "trainer.devices=2"]
+    assert subprocess.run(own, capture_output=True, timeout=300).returncode == 0
+    one, other = (
+        load_checkpoint(tmp_path / "shapes3d_quick" / name / "checkpoints" / "last.ckpt") for name in ("x", "own")
+    )
+    assert one["images_seen"] == other["images_seen"] == 80
+    assert all(torch.equal(tensor, other["state_dict"][name]) for name, tensor in one["state_dict"].items())
+
+
+@pytest.mark.slow
+def test_a_process_started_with_another_seed_is_refused_before_the_first_step(tiny_settings, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\nfrom wherewhat_pl.cli import main\nmain([*sys.argv[1:], f'seed={os.environ[\"RANK\"]}'])\n"
+    )
+    settings = [word for word in tiny_settings if not word.startswith("trainer.devices")]
+    words = ["train", "exp=shapes3d_quick", *settings, f"run.root={tmp_path}", "run.name=x", "trainer.max_kimg=0.08"]
+    done = by_torchrun([str(program)], *words)
+    assert done.returncode != 0
+    assert (
+        "error: seed=1: process 1 was started with this, the first one with 0; start all of them alike" in done.stderr
+    )
+    assert not list((tmp_path / "shapes3d_quick" / "x" / "checkpoints").glob("*.ckpt"))
