@@ -29,3 +29,15 @@ class EvalSettings:
         if self.distance not in DISTANCES:
             raise ConfigError(f"distance={self.distance}: no such distance{suggestion(self.distance, DISTANCES)}")
         check_values(self)
+
+
+@dataclass(frozen=True)
+class DataPlace:
+    """Where the images are now, if they have moved since the training."""
+
+    root: str | None = None  # folder or archive of the photographs, or of the official files; null: where they were
+    cache: str | None = None  # folder for prepared photographs; null: where it was
+
+    def moved(self) -> dict[str, str]:
+        """What is said of it."""
+        return {key: value for key, value in vars(self).items() if value is not None}

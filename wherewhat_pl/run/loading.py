@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -36,11 +37,16 @@ class LoadedRun:
     images_seen: int
 
 
-def load_run(path: str | Path, checkpoint: str | Path | None = None, device: str | torch.device = "cpu") -> LoadedRun:
+def load_run(
+    path: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    moved: Mapping[str, Any] | None = None,
+) -> LoadedRun:
     """A run's model with its settings and data; arguments and errors as for :func:`model_of_run`.
 
     Data that was chosen by ``data.source=auto`` stays what it was in training: an official file that has come since
-    would otherwise turn the measured images into others.
+    would otherwise turn the measured images into others. ``moved`` says where images are now: ``root``, ``cache``.
     """
     run = find_run(path)
     place, file = torch_device(device), checkpoint_file(run, checkpoint)
@@ -48,5 +54,6 @@ def load_run(path: str | Path, checkpoint: str | Path | None = None, device: str
     source: Any = run.data_provenance().get("source")
     if config.data.source == "auto" and source:  # "folder", "zip"... are photographs that lay in data.root
         config = replace(config, data=replace(config.data, source=source if source in get_args(Source) else "files"))
+    config = replace(config, data=replace(config.data, **(moved or {})))
     model = model_from(state, run, config, file).to(place)
     return LoadedRun(run, config, model, data_for(config), int(state["images_seen"]))
