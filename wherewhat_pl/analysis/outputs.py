@@ -9,14 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wherewhat_pl.errors import ConfigError
-from wherewhat_pl.interop.load import is_file
+from wherewhat_pl.interop.load import PRETRAINED, is_file
 
 
 def output_folder(run: str, out: str | None, name: str) -> Path:
-    """``out``, or ``name`` inside a run's folder, or ``MODEL_name`` beside a model's file; not made yet."""
+    """``out``, or ``name`` inside a run's folder, or ``MODEL_name`` beside a model's file; not made yet.
+
+    Of a model that ships with the package it is in the working directory.
+    """
     if out is not None:
         return Path(out)
-    return Path(run).with_name(f"{Path(run).stem}_{name}") if is_file(run) else Path(run) / name
+    of_file, run = is_file(run), run.removeprefix(PRETRAINED)
+    return Path(run).with_name(f"{Path(run).stem}_{name}") if of_file else Path(run) / name
 
 
 def make_room(folder: Path, files: Sequence[Path], force: bool) -> None:

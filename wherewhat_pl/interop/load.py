@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.model import Model, torch_device
 
 RUNS = "wherewhat_pl.run.model_of"
@@ -21,6 +21,7 @@ READERS = {
     ".onnx": "wherewhat_pl.interop.onnx",
 }
 PRETRAINED = "pretrained:"
+SHIPPED = Path(__file__).parents[1] / "pretrained"  #: small trained models that come with the package
 
 
 def load(path: str | Path, checkpoint: str | Path | None = None, device: str | torch.device = "cpu") -> Model:
@@ -36,6 +37,7 @@ def load(path: str | Path, checkpoint: str | Path | None = None, device: str | t
         CheckpointError: a run's checkpoint, or a ``.pt`` file, is damaged.
         ModelError: an export is damaged or holds no model.
     """
+    path = file_of(path)
     if not is_file(path):
         found: Model = import_module(RUNS).model_of_run(path, checkpoint, device)
         return found
@@ -45,12 +47,23 @@ def load(path: str | Path, checkpoint: str | Path | None = None, device: str | t
     return model.to(torch_device(device))
 
 
-def is_file(path: str | Path) -> bool:
-    """Whether a path means an exported file, there or not, and no run's folder.
+def file_of(path: str | Path) -> str | Path:
+    """The file behind ``pretrained:NAME``; any other path as it is.
 
     Raises:
-        ConfigError: ``pretrained:NAME``, and no such model ships with the package.
+        ConfigError: no such model ships with the package.
     """
+    if not str(path).startswith(PRETRAINED):
+        return path
+    models = {file.stem: file for file in SHIPPED.glob("*.safetensors")}
+    name = str(path).removeprefix(PRETRAINED)
+    if name not in models:
+        raise ConfigError(f"run={path}: no such model ships with this version{suggestion(name, sorted(models))}")
+    return models[name]
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path means an exported file, there or not, or a model that ships, and no run's folder."""
     if str(path).startswith(PRETRAINED):
-        raise ConfigError(f"run={path}: no model ships with this version; give a run's folder or an export")
+        return True
     return Path(path).suffix in READERS and not Path(path).is_dir()

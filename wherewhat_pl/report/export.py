@@ -12,7 +12,7 @@ from wherewhat_pl.analysis.traverse import traverse
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.results import newest_per_metric, read_results
 from wherewhat_pl.interop.card import card
-from wherewhat_pl.interop.load import is_file, load
+from wherewhat_pl.interop.load import PRETRAINED, is_file, load
 from wherewhat_pl.model import Model
 from wherewhat_pl.pictures.traversal import traversal_picture
 from wherewhat_pl.plugins import load_plugins
@@ -82,5 +82,5 @@ def metrics_of(run: RunDir) -> list[dict[str, Any]]:
 
 def _default_file(path: str, model: Model, ending: str) -> Path:
     if is_file(path):
-        return Path(path).with_suffix(ending)
+        return Path(path.removeprefix(PRETRAINED)).with_suffix(ending)
     return Path(path) / "exports" / f"{model.about['experiment']}-{model.about['run']}{ending}"

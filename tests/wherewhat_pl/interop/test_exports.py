@@ -136,7 +136,8 @@ def test_other_files_are_one_line(tmp_path, runs, command):
         status, _, complaint = command("export", f"run={tmp_path / name}")
         assert (status, complaint.count("\n")) == (2, 1)
         assert said in complaint
-    assert "no model ships" in command("export", "run=pretrained:shapes3d_quick")[2]
+    said = command("export", "run=pretrained:shapes3d_quik")[2]
+    assert "no such model ships with this version; did you mean 'shapes3d_quick'?" in said
 
 
 @pytest.mark.parametrize("format", ["safetensors", "torch"])
@@ -231,3 +232,18 @@ def test_a_folder_like_a_hubs_is_written_and_read(mixed, tmp_path):
     assert found.latents == mixed.latents
     card = (tmp_path / "shared" / "README.md").read_text()
     assert 'wherewhat_pl.load("model.safetensors")' in card
+
+
+def test_a_model_ships_with_the_package_and_its_masks_lie_where_its_latents_act(monkeypatch, tmp_path, command):
+    model = load("pretrained:shapes3d_quick")
+    assert (model.num_latents, model.resolution, model.has_recognizer) == (10, 16, True)
+    floor = model.names.index("floor hue")
+    latents = model.sample(64)
+    changed = latents.clone()
+    changed[:, floor] = -latents[:, floor].sign() * 2
+    rows = (model.generate(latents) - model.generate(changed)).abs().mean((0, 1, 3))  # [H]
+    assert rows[-5:].mean() > 2 * rows[:5].mean(), "the floor changes, the sky does not"
+    assert model.masks(latents)[:, floor, -5:].mean() > model.masks(latents)[:, floor, :5].mean()
+    monkeypatch.chdir(tmp_path)
+    assert command("generate", "run=pretrained:shapes3d_quick", "n=2")[0] == 0
+    assert (tmp_path / "shapes3d_quick_generated" / "sheet.png").exists(), "not beside the package's file"
