@@ -31,7 +31,7 @@ def test_a_run_on_drawn_faces_is_not_continued_on_photographs(run, tmp_path, mon
     assert run("celeba_quick", "trainer.max_kimg=0.016") == 0
     write_generated_faces(tmp_path / "root", 7, layout="celeba")
     (tmp_path / "root" / NOTE).unlink()  # as if they were photographs
-    with pytest.raises(ConfigError, match=r"celeba \(folder.*was trained on celeba \(generated"):
+    with pytest.raises(ConfigError, match=r"gives celeba \(folder.*eleba \(generated"):
         run("celeba_quick", "trainer.max_kimg=0.032")
     shutil.rmtree(tmp_path / "root")
     assert run("celeba_quick", "trainer.max_kimg=0.032") == 0
