@@ -3,12 +3,26 @@
 import shutil
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from wherewhat_pl.cli import main
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
+
+
+def plain_trainer(**settings):
+    """A trainer of the user's own, on the CPU, that writes nothing."""
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,26 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from data_modules.shapes3d import Shapes3DDataModule
+from tests.wherewhat_pl.conftest import plain_trainer
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.system import DisentanglingGAN
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-def plain_trainer(**settings):
-    return pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
 
 
 @pytest.mark.slow

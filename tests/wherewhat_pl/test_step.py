@@ -1,5 +1,6 @@
 """The fast training step against its plain form (wherewhat_pl/bench/baseline.py), and what it rests on."""
 
+import platform
 import subprocess
 import sys
 
@@ -7,7 +8,6 @@ import pytest
 import torch
 
 from wherewhat_pl.bench.baseline import gradient_difference, plain_form
-from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.layers import append_minibatch_stddev
@@ -61,11 +61,9 @@ def test_minibatch_stddev_is_the_variance_over_its_group():
         torch.testing.assert_close(feature[group::2], expected.expand(4, 4, 4))
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_is_not_asked_of_the_system_again():
     """In a process of its own: without, every block of 16 MB causes 4,096 page faults."""
-    if not keep_freed_memory():
-        pytest.skip("another C library")
     program = """
 import resource, torch
 from wherewhat_pl.memory import keep_freed_memory

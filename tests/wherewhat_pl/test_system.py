@@ -2,9 +2,9 @@ import copy
 import math
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
+from tests.wherewhat_pl.conftest import plain_trainer
 from wherewhat_pl import losses
 from wherewhat_pl.config import check_divisible
 from wherewhat_pl.errors import ConfigError, NonFiniteError
@@ -16,16 +16,7 @@ def fit(config, steps, system=None):
     """A few steps without anything around them."""
     data = data_for(config)
     system = system or DisentanglingGAN(config)
-    trainer = pl.Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        precision=config.trainer.precision,
-    )
+    trainer = plain_trainer(max_steps=steps, precision=config.trainer.precision)
     trainer.fit(system, data)
     return system
 

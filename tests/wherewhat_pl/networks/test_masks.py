@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from wherewhat_pl.bench.method import blend_in_a_loop
 from wherewhat_pl.networks.layers import instance_norm
 from wherewhat_pl.networks.masks import (
     MASK_MODULES,
@@ -11,16 +12,6 @@ from wherewhat_pl.networks.masks import (
     blend_styles,
     rectangle_masks,
 )
-
-
-def blend_in_a_loop(x, masks, scales, shifts):
-    """The published definition, one latent after another."""
-    normalized = instance_norm(x)
-    for k in range(masks.shape[1]):
-        styled = normalized * (scales[:, k, :, None, None] + 1) + shifts[:, k, :, None, None]
-        mask = masks[:, k : k + 1]
-        x = x * (1 - mask) + styled * mask
-    return x
 
 
 @pytest.mark.parametrize("num_latents", [1, 2, 5])
