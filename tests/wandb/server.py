@@ -1,9 +1,10 @@
 """A small stand-in for the Weights & Biases server: sweeps, their agents, and the runs that these log.
 
-    python tests/wandb/server.py
+    python tests/wandb/server.py [127.0.0.1]
 
 prints its address; ``GET /state`` gives what it knows. It answers what wandb 0.31 asks (the calls are internal to wandb
-and may change with it), draws parameters at random whatever the method, and keeps everything in memory.
+and may change with it), draws parameters at random whatever the method, hands a run that was preempted to the next
+agent that asks, and keeps everything in memory.
 """
 
 import gzip
@@ -11,6 +12,7 @@ import json
 import math
 import random
 import re
+import sys
 import threading
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,9 +114,13 @@ def agent_heartbeat(v):
     live = json.loads(v.get("runState") or "{}")
     commands = []
     if not live:
-        name = f"{sweep['name']}run{len(STATE['runs'])}"
-        args = {key: {"value": draw(parameter)} for key, parameter in sweep["config"]["parameters"].items()}
-        run_of(name, sweep=sweep["name"], agent=agent["id"], args=args)
+        waiting = (run for run in STATE["runs"].values() if run["sweep"] == sweep["name"] and run["preempting"])
+        run = next((run for run in waiting if run["state"] == "crashed"), None)
+        if run is None:
+            args = {key: {"value": draw(parameter)} for key, parameter in sweep["config"]["parameters"].items()}
+            run = run_of(f"{sweep['name']}run{len(STATE['runs'])}", sweep=sweep["name"], args=args, starts=0)
+        run |= {"agent": agent["id"], "state": "running", "starts": run["starts"] + 1}
+        name, args = run["name"], run["args"]
         commands = [{"type": "run", "run_id": name, "program": None, "args": args}]
     return {"agentHeartbeat": {"agent": {"id": agent["id"]}, "commands": json.dumps(commands)}}
 
@@ -247,7 +253,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    ADDRESS = f"http://127.0.0.1:{server.server_address[1]}"
+    server = ThreadingHTTPServer((sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1", 0), Handler)
+    ADDRESS = "http://{}:{}".format(*server.server_address)
     print(ADDRESS, flush=True)
     server.serve_forever()

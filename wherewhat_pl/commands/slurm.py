@@ -1,11 +1,9 @@
-"""Submit a training as a Slurm job, or an array of them."""
+"""Submit a training as a Slurm job, or an array of them, or an agent of a sweep."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
-
-from omegaconf import MISSING
 
 from wherewhat_pl.config import load_config
 from wherewhat_pl.errors import ConfigError
@@ -16,7 +14,9 @@ EXAMPLE = "exp=shapes3d nodes=2 gpus=8 time=24:00:00 seeds=0-9 --dry"
 
 @dataclass(frozen=True)
 class Settings:
-    exp: str = MISSING  # name of a file in experiments/, or the path of one, ending in .yaml
+    exp: str | None = None  # what to train: name of a file in experiments/, or the path of one, ending in .yaml
+    agent: str | None = None  # instead of exp: a sweep to work for, entity/project/id, as `sweep` prints it
+    count: int | None = None  # with agent: trainings of each start of the job; null: until the sweep is done
     nodes: int = 1
     gpus: int = 1  # per node, with a process each; 0 trains on CPUs
     tasks: int | None = None  # processes per node; null: one for each GPU, one without
@@ -32,11 +32,18 @@ class Settings:
 
 
 def run(settings: Settings) -> int:
-    from wherewhat_pl.launch.slurm import Resources, how_to_follow, prepare, submit
+    from wherewhat_pl.launch.slurm import Resources, how_to_follow, prepare, prepare_agent, submit
 
-    config = load_config(settings.exp, settings.overrides)
     resources = Resources(settings.nodes, settings.gpus, settings.tasks, settings.cpus, settings.time, settings.seeds)
-    submission = prepare(config, settings.exp, settings.overrides, resources, settings.setup)
+    if (settings.exp is None) == (settings.agent is None):
+        raise ConfigError("exp: say what to train, or agent=... which sweep to work for; one of them")
+    if settings.exp is not None:
+        config = load_config(settings.exp, settings.overrides)
+        submission = prepare(config, settings.exp, settings.overrides, resources, settings.setup)
+    else:
+        if settings.overrides:
+            raise ConfigError(f"{settings.overrides[0]}: a sweep's trainings are set in its file")
+        submission = prepare_agent(settings.agent or "", settings.count, resources, settings.setup)
     try:
         options = shlex.split(settings.sbatch or "")
     except ValueError as error:

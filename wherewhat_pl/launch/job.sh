@@ -1,5 +1,5 @@
 #!/bin/bash
-# A training as a Slurm job; sent back to the queue, it goes on where it was saved.
+# @{what} as a Slurm job; sent back to the queue, it goes on where it was saved.
 #SBATCH --job-name=@{job_name}
 #SBATCH --nodes=@{nodes}
 #SBATCH --ntasks-per-node=@{tasks}
@@ -8,8 +8,8 @@
 #SBATCH --output=@{log}
 #SBATCH --open-mode=append
 #SBATCH --requeue
-# To the training's processes, not to this shell: two minutes before the time limit, and as a notice of preemption.
-#SBATCH --signal=USR1@@120
+# Two minutes before the time limit, and as a notice of preemption. With B: to this shell, else to srun's processes.
+#SBATCH --signal=@{signal}USR1@@120
 
 # Your own lines may set these, e.g. launch="apptainer exec --nv image.sif" python=python3
 launch=
@@ -17,20 +17,11 @@ python=@{python}
 @{setup}
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
-run=@{run}
 job=$SLURM_JOB_ID
 # The last task of an array has the array's own number, which would mean all of it.
 [ -z "$SLURM_ARRAY_TASK_ID" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 
-# After the loss of a node its lock stays behind, and counts as lost once it has been silent for 90 s.
-if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
-    for _ in {1..20}; do [ ! -e "$run/.lock" ] || sleep 5; done
-fi
-
-# A process that hangs when another has long ended is ended, too; the first one may still measure for minutes.
-srun --wait=600 ${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK} $launch "$python" -m wherewhat_pl \
-    @{command}
-status=$?
+@{start}
 
 # 138 is 128 + SIGUSR1: saved, and more to do. 143, SIGTERM, is a scancel, and the job stays ended; or a preemption with
 # time to save, after which Slurm itself queues only jobs that did not end by then.

@@ -1,4 +1,4 @@
-"""A training as a Slurm job: fill ``job.sh``, submit it, say how to follow it; and what the queue says of jobs."""
+"""A training, or work for a sweep, as a Slurm job: fill ``job.sh``, submit it; and what the queue says of jobs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from wherewhat_pl.run.folder import RunDir, default_name
 from wherewhat_pl.settings import ExperimentConfig
 
 OWN_LINES = Path("slurm_setup.sh")
+AGENTS = Path("runs/agents")  # where agents' logs go
 JOB_FILE = "slurm-job"  # in a run's folder: the job that was submitted for it
 LEAST_MINUTES = 10  # the notice may come three minutes before the end, and imports and data take their time
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
@@ -93,8 +94,7 @@ class Submission:
 
     Attributes:
         script: what ``sbatch`` reads.
-        runs: the run of each seed of an array; the only one by None.
-        log: its file, as ``sbatch`` names it once it has a number.
+        runs: the run of each seed of an array; the only one by None; empty for an agent, whose sweep names its runs.
     """
 
     script: str
@@ -128,20 +128,40 @@ def prepare(
     words += [word for word in overrides if not word.startswith("run.name=")] + own
     words += [f"run.name={name}", f"trainer.num_nodes={resources.nodes}", f"trainer.devices={resources.processes}"]
     words += [f"trainer.accelerator={'gpu' if resources.gpus else 'cpu'}"]
-    script = JobScript(Path(__file__).with_name("job.sh").read_text()).substitute(
-        job_name=_for_sbatch(config.experiment),
-        nodes=resources.nodes,
-        tasks=resources.processes,
-        options="\n".join(resources.options()),
-        folder=_for_sbatch(os.getcwd()),
-        log=_for_sbatch(f"{_as_pattern(run)}/slurm-{'%A_%a' if resources.seeds else '%j'}.out"),
-        python=shlex.quote(sys.executable),
-        setup=_own_lines(setup),
+    script = _fill(
+        "start_training.sh",
+        words,
+        resources,
+        setup,
+        what="A training",
+        job_name=config.experiment,
+        log=f"{_as_pattern(run)}/slurm-{'%A_%a' if resources.seeds else '%j'}.out",
         run=_for_shell(run),
-        command=" \\\n    ".join(_for_shell(word) for word in words),
     )
     seeds: list[int | None] = [*_each(resources.seeds)] if resources.seeds else [None]
     return Submission(script, {seed: RunDir(run.replace(SEED, str(seed))) for seed in seeds})
+
+
+def prepare_agent(sweep: str, count: int | None, resources: Resources, setup: str | None) -> Submission:
+    """Fill the job script for an agent of a sweep; nothing is written.
+
+    Args:
+        sweep: as ``agent`` takes it.
+        count: trainings of each start of the job; None: until the sweep has no more.
+        resources: what the job asks for, all of it for each training.
+        setup: as for :func:`prepare`.
+
+    Raises:
+        ConfigError: one sentence on what does not fit.
+    """
+    resources.check()
+    if resources.seeds:
+        raise ConfigError("seeds: a sweep gives each training its own; --array=1-4 in sbatch makes four agents")
+    words = ["agent", f"sweep={sweep}", *([] if count is None else [f"count={count}"])]
+    log = f"{AGENTS}/slurm-%j.out"
+    # to the shell: there is no step that could hear it, or only a training's, and the agent would start another
+    own = {"what": "Work for a sweep", "job_name": "agent", "log": log, "signal": "B:"}
+    return Submission(_fill("start_agent.sh", words, resources, setup, **own), {})
 
 
 def submit(submission: Submission, options: Sequence[str]) -> str:
@@ -161,8 +181,8 @@ def submit(submission: Submission, options: Sequence[str]) -> str:
     for run in submission.runs.values():
         if (job := job_of(run)) in queue:
             raise ConfigError(f"{run.path}: is job {job} already ({queue[job].lower()}); scancel {job} first")
-    for run in submission.runs.values():
-        run.path.mkdir(parents=True, exist_ok=True)  # Slurm would not make it, and lose the log
+    for folder in [run.path for run in submission.runs.values()] or [AGENTS]:
+        folder.mkdir(parents=True, exist_ok=True)  # Slurm would not make it, and lose the log
     try:
         done = subprocess.run(
             ["sbatch", "--parsable", *options], input=submission.script, capture_output=True, text=True
@@ -181,6 +201,17 @@ def submit(submission: Submission, options: Sequence[str]) -> str:
 
 def how_to_follow(submission: Submission, number: str) -> str:
     """What to type next."""
+    if not submission.runs:
+        return "\n".join(
+            [
+                f"job     {number}",
+                f"log     tail -F {AGENTS}/slurm-{number}.out",
+                f"queue   squeue --jobs={number}",
+                f"pause   scancel --signal=USR1 --batch {number}   (its training saves and goes back to the sweep)",
+                f"stop    scancel {number}   (its training saves, and counts as stopped)",
+                "all     make status",
+            ]
+        )
     (seed, run), *others = submission.runs.items()
     job = number if seed is None else f"{number}_{seed}"
     more = f", and {len(others)} more up to {[*submission.runs.values()][-1].path}" if others else ""
@@ -246,6 +277,36 @@ def _minutes(time: str) -> float:
     else:
         hours, minutes, seconds = 0, *[*numbers, 0][:2]
     return (int(days or 0) * 24 + hours) * 60 + minutes + seconds / 60
+
+
+def _fill(
+    start: str,
+    words: Sequence[str],
+    resources: Resources,
+    setup: str | None,
+    *,
+    what: str,
+    job_name: str,
+    log: str,
+    signal: str = "",
+    run: str = "",
+) -> str:
+    """``job.sh`` around the part that starts the program, which is told ``words``."""
+    here = Path(__file__).parent
+    command = " \\\n    ".join(_for_shell(word) for word in words)
+    return JobScript((here / "job.sh").read_text()).substitute(
+        what=what,
+        job_name=_for_sbatch(job_name),
+        nodes=resources.nodes,
+        tasks=resources.processes,
+        options="\n".join(resources.options()),
+        folder=_for_sbatch(os.getcwd()),
+        log=_for_sbatch(log),
+        signal=signal,
+        python=shlex.quote(sys.executable),
+        setup=_own_lines(setup),
+        start=JobScript((here / start).read_text().rstrip()).substitute(command=command, run=run),
+    )
 
 
 def _own_lines(setup: str | None) -> str:
