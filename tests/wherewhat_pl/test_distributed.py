@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from wherewhat_pl.distributed import check_devices, device_count, environment_fo
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.train import train
+
+ROOT = Path(__file__).parents[2]
 
 #: What Slurm says in a batch script of two tasks that does not use srun, and in an interactive allocation.
 BATCH = {"SLURM_JOB_ID": "12345", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
@@ -129,7 +132,7 @@ def test_torchrun_says_how_many_processes_there_are(monkeypatch):
 def by_torchrun(program, *words):
     """Two processes of a program."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    return subprocess.run([*launcher, *program, *words], capture_output=True, text=True, timeout=300)
+    return subprocess.run([*launcher, *program, *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.slow
@@ -146,6 +149,15 @@ def test_torchrun_gives_the_run_that_lightnings_own_processes_give(tiny_settings
     )
     assert one["images_seen"] == other["images_seen"] == 80
     assert all(torch.equal(tensor, other["state_dict"][name]) for name, tensor in one["state_dict"].items())
+
+
+@pytest.mark.slow
+def test_after_fifty_steps_both_processes_hold_what_ddp_makes_that_looks_for_unused_parameters():
+    done = by_torchrun(["-m", "tests.wherewhat_pl.two_reductions"])
+    assert done.returncode == 0, done.stderr
+    _, from_ddp, _, between_processes = done.stdout.split()
+    assert float(between_processes) == 0
+    assert float(from_ddp) <= 1e-6
 
 
 @pytest.mark.slow

@@ -210,14 +210,14 @@ def _gradient_of(network: nn.Module) -> Tensor:
 
 
 def step_of(
-    system: DisentanglingGAN, device: torch.device | str, learning_rate: float | None = None
+    system: DisentanglingGAN, device: torch.device | str, learning_rate: float | None = None, processes: int = 1
 ) -> Callable[[], None]:
-    """One step of a system as its trainer runs it, on images that are there already."""
+    """One step of a system as its trainer runs it, on images that are there already: this process' part of a batch."""
     optimizers = system.configure_optimizers()
     if learning_rate is not None:
         for optimizer in optimizers:
             optimizer.param_groups[0]["lr"] = learning_rate
     config = system.config
-    shape = (config.trainer.batch_size, system.channels, *(config.data.resolution,) * 2)
+    shape = (config.trainer.batch_size // processes, system.channels, *(config.data.resolution,) * 2)
     reals = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
     return lambda: system.step(reals, *optimizers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import statistics
 import subprocess
@@ -184,6 +185,23 @@ print(config.trainer.batch_size / paired_seconds(dict(step=step), min_seconds=1,
 """
 
 
+def bench_ranks(device: torch.device) -> Lines:
+    """two processes that share a batch against one, and what of a step is communication; gloo, on the CPU"""
+    batch = load_config("shapes3d_quick").trainer.batch_size
+    seconds = {}
+    for processes in (1, 2):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        done = subprocess.run([*launcher, "-m", "wherewhat_pl.bench.ranks", "shapes3d_quick"], check=True, stdout=-1)
+        seconds[processes] = json.loads(done.stdout)
+        times = seconds[processes]
+        line = f"shapes3d_quick, {processes} x {batch // processes} images: {batch / times['step']:.1f} images/s"
+        if processes > 1:
+            line += f", {seconds[1]['step'] / times['step']:.2f} times those of one"
+            line += f"; {times['reduction'] / times['step']:.1%} of a step is reduction"
+            line += f", {times['waiting'] / times['step']:.1%} with waiting for each other"
+        yield line
+
+
 def matmul_peak(device: torch.device, side: int = 1024) -> float:
     """Floating point operations per second of a float32 matrix product, median of several."""
     a, b = torch.randn(2, side, side, device=device)
@@ -216,6 +234,7 @@ BENCHMARKS: dict[str, Callable[[torch.device], Lines]] = {
     "step": bench_step,
     "critic": bench_critic,
     "memory": bench_memory,
+    "ranks": bench_ranks,
     "data": bench_data,
     "faces": bench_faces,
     "metrics": bench_metrics,

@@ -9,7 +9,7 @@ EXAMPLE = "only=constriction,r1"
 
 @dataclass(frozen=True)
 class Settings:
-    # constriction, r1, step, critic, memory, data, faces, metrics; none: all
+    # constriction, r1, step, critic, memory, ranks, data, faces, metrics; none: all
     only: list[str] = field(default_factory=list)
 
 
