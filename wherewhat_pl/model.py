@@ -7,7 +7,7 @@ A trained run, the averages inside a training, networks imported from elsewhere 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -222,7 +222,10 @@ def build_generator(model: ModelConfig, channels: int) -> Generator:
 
 def build_recognizer(model: ModelConfig, resolution: int, channels: int, num_latents: int) -> Critic | None:
     """The recognizer that settings describe, with random weights; None with ``model.loss=gan``."""
-    return None if model.loss == "gan" else Critic(resolution, channels, num_latents, model.critic.feature_maps)
+    if model.loss == "gan":
+        return None
+    own = {key: value for key, value in vars(model.recognizer.feature_maps).items() if value is not None}
+    return Critic(resolution, channels, num_latents, replace(model.critic.feature_maps, **own))
 
 
 def torch_device(name: str | torch.device) -> torch.device:

@@ -53,6 +53,21 @@ class CriticConfig:
 
 
 @dataclass
+class OtherFeatureMaps:
+    """Where Q has other channels than D; null: the critic's."""
+
+    base: Annotated[int, Range(1, 1_000_000)] | None = None
+    decay: Annotated[float, Range(0, 5)] | None = None
+    min: Annotated[int, Range(1, 4096)] | None = None
+    max: Annotated[int, Range(1, 4096)] | None = None
+
+
+@dataclass
+class RecognizerConfig:
+    feature_maps: OtherFeatureMaps = field(default_factory=OtherFeatureMaps)
+
+
+@dataclass
 class PerceptualSimplicityConfig:
     weight: Amount = 1.0  # lambda of the published code; the paper's lambda is n / 2 times it
     epsilon: Annotated[float, Range(-1000, 1000)] = 3.0  # size of the perturbation
@@ -111,6 +126,7 @@ class ModelConfig:
     prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
+    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)  # what Q has of its own
     ps: PerceptualSimplicityConfig = field(default_factory=PerceptualSimplicityConfig)
     infogan: InfoGANConfig = field(default_factory=InfoGANConfig)
     r1: R1Config = field(default_factory=R1Config)
