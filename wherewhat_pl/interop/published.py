@@ -6,7 +6,8 @@ Convolutions are stored ``[k, k, in, out]`` and dense layers ``[in, out]``, both
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from wherewhat_pl.networks.generator import Convs, Generator, ModulatedConv, Noi
 from wherewhat_pl.networks.masks import SpatialConstriction
 
 Names = Iterator[tuple[str, Tensor]]
+Matches = list[tuple[Tensor, np.ndarray]]
 
 
 def networks_from_variables(
@@ -51,14 +53,9 @@ def networks_from_variables(
     discriminator = Critic(resolution, channels, 1, feature_maps("D"))
     recognizer = Critic(resolution, channels, generator.num_latents, feature_maps("I"))
 
-    left = {name.removeprefix("weight/").removesuffix(":0"): value for name, value in variables.items()}
-    names = [*generator_names(generator), *critic_names(discriminator, "D"), *critic_names(recognizer, "I")]
-    for name, tensor in names:
-        if name not in left:
-            raise ValueError(f"published variable {name} is missing")
-        _copy(name, np.asarray(left.pop(name)), tensor)
-    if strangers := sorted(name for name in left if name.split("/")[0] in ("G", "D", "I")):
-        raise ValueError(f"published variables belong to no layer: {', '.join(strangers)}")
+    left = {name.removeprefix("weight/").removesuffix(":0"): np.asarray(value) for name, value in variables.items()}
+    left = {name: value for name, value in left.items() if name.split("/")[0] in ("G", "D", "I")}
+    fill([*generator_names(generator), *critic_names(discriminator, "D"), *critic_names(recognizer, "I")], left)
     return generator.eval(), discriminator.eval(), recognizer.eval()
 
 
@@ -115,12 +112,45 @@ def conv_names(scope: str, layer: Any) -> Names:
         yield f"{scope}/bias", layer.bias
 
 
+def matches(
+    names: Iterable[tuple[str, Tensor]], variables: Mapping[str, np.ndarray]
+) -> list[tuple[Tensor, np.ndarray]]:
+    """Each tensor with its variable, whose dimensions are in the tensor's order; nothing is copied.
+
+    Args:
+        names: pairs of a published name and a tensor of ours, on any device.
+        variables: arrays of numbers under these names.
+
+    Raises:
+        ValueError: a variable is missing, has another shape, or belongs to no layer.
+    """
+    left, found = dict(variables), []
+    for name, tensor in names:
+        if name not in left:
+            raise ValueError(f"published variable {name} is missing")
+        found.append((tensor, _in_our_order(name, left.pop(name), tuple(tensor.shape))))
+    if left:
+        more = f", and {len(left) - 1} more" * (len(left) > 1)
+        raise ValueError(f"published variables belong to no layer: {min(left)}{more}")
+    return found
+
+
 @torch.no_grad()
-def _copy(name: str, value: np.ndarray, tensor: Tensor) -> None:
-    if value.ndim == 4 and name.endswith("/weight"):
-        value = value.transpose(3, 2, 0, 1)  # [k, k, in, out] -> [out, in, k, k]
+def fill(names: Iterable[tuple[str, Tensor]], variables: Mapping[str, np.ndarray]) -> None:
+    """Copy published variables into tensors, once all of them fit; arguments and errors as of :func:`matches`."""
+    for tensor, value in matches(names, variables):
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, for the caller to see
+            tensor.copy_(torch.from_numpy(np.array(value, np.float32, order="C")))  # of any byte order
+
+
+def _in_our_order(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    ours = value
+    if value.size == math.prod(shape) == 1:
+        ours = value.reshape(shape)  # a number, or an array of it
+    elif value.ndim == 4 and name.endswith("/weight"):
+        ours = value.transpose(3, 2, 0, 1)  # [k, k, in, out] -> [out, in, k, k]
     elif value.ndim == 2:
-        value = value.T  # [in, out] -> [out, in]
-    if value.shape != tuple(tensor.shape):
-        raise ValueError(f"published variable {name}: shape {value.shape}, the network has {tuple(tensor.shape)}")
-    tensor.copy_(torch.from_numpy(np.array(value, order="C")))
+        ours = value.T  # [in, out] -> [out, in]
+    if ours.shape != shape:
+        raise ValueError(f"published variable {name}: shape {ours.shape}, the network has {shape}")
+    return ours
