@@ -6,7 +6,8 @@ PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 RUNNER := $(VENV)/bin/python -m wherewhat_pl
-VERBS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard wherewhat_pl/commands/*.py)))))
+COMMANDS := $(filter-out __init__,$(basename $(notdir $(wildcard wherewhat_pl/commands/*.py))))
+VERBS := $(patsubst %-,%,$(subst _,-,$(COMMANDS)))
 
 # Values travel in the environment, as they were typed: neither make nor the shell reads them again. Names with dots
 # cannot stand there, so all get other ones.
@@ -38,7 +39,8 @@ export CALL
 
 help: ## show this list
 	@echo 'make TARGET [KEY=value ...] [ARGS="key=value ..."]; make VERB ARGS=--help lists what can be set'
-	@for verb in $(VERBS); do sed -n "1s/\"\"\"\(.*\)\.\"\"\"/$$verb:\1/p" wherewhat_pl/commands/$$(echo $$verb | tr - _).py; done \
+	@for file in $(COMMANDS); do verb=$$(echo $${file%_} | tr _ -); \
+		sed -n "1s/\"\"\"\(.*\)\.\"\"\"/$$verb:\1/p" wherewhat_pl/commands/$$file.py; done \
 		| awk -F: '{printf "  %-12s %s\n", $$1, $$2}'
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "experiments: $(notdir $(basename $(wildcard experiments/*.yaml)))"

@@ -68,6 +68,7 @@ def test_make_says_only_what_it_was_told(make):
     assert make("data") == ["data"]
     assert make("eval", "RUN=", "METRICS=") == ["eval"]
     assert make("sweep-local", "FILE=a.yaml") == ["sweep-local", "file=a.yaml"]
+    assert make("import", "PKL=a.pkl", "RUN=b", "FORCE=1")[0] == "import"
 
 
 def test_every_verb_is_a_target_of_make_with_a_line_in_its_help():

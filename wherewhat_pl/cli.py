@@ -42,6 +42,7 @@ VERBS = {
     "project": "wherewhat_pl.commands.project",
     "edit": "wherewhat_pl.commands.edit",
     "export": "wherewhat_pl.commands.export",
+    "import": "wherewhat_pl.commands.import_",  # a word that Python keeps for itself
     "bench": "wherewhat_pl.commands.bench",
     "slurm": "wherewhat_pl.commands.slurm",
     "status": "wherewhat_pl.commands.status",

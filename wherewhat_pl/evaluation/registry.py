@@ -45,7 +45,10 @@ class Metric:
         if data is None and set(self.needs) & {"factors", "attributes", "images"}:
             return "needs the data that the model was trained on"
         if "factors" in self.needs and data is not None and data.factor_space is None:
-            return f"needs known factors, and {data.name} has none{others}"
+            again = "; if it was trained on a set that has, import it again with data.name=... force=true"
+            return (
+                f"needs known factors, and {data.name} has none{again if 'imported' in context.model.about else others}"
+            )
         if "geometry" in self.needs and not isinstance(data, SyntheticDataModule):
             name = "this model's" if data is None else data.name
             return f"needs a set whose geometries are known, and {name} is none; pr_vgg's recall needs none"

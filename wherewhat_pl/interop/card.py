@@ -48,7 +48,9 @@ def _summary(model: Model, about: Mapping[str, Any]) -> str:
         f"A generator of {model.resolution} x {model.resolution} {kind} images from {model.num_latents} latents "
         f"({model.prior} prior), {masks} of them under masks; {recognizer}."
     )
-    if "images_seen" in about:
+    if "imported" in about:
+        text += f" Imported from the published checkpoint `{about['imported']}`, which does not say how it was trained."
+    elif "images_seen" in about:
         text += (
             f" Experiment `{about.get('experiment')}`, run `{about.get('run')}`, after {about['images_seen']:,} images."
         )

@@ -69,6 +69,8 @@ def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
         ("batch", str(config.trainer.batch_size)),
         ("seed", str(config.seed)),
     ]
+    if "imported" in loaded.model.about:  # what our settings say of its training is not its own
+        facts = [(key, value) for key, value in facts if key not in ("loss", "batch", "seed")]
     return Contents(
         title=f"{config.experiment} / {run.path.name}",
         facts=facts,
@@ -98,7 +100,9 @@ def warnings_about(loaded: LoadedRun, rows: Sequence[Row], tpl: Row | None) -> l
         "Lengths by different distances do not compare."
         for name in distances
     ]
-    if loaded.images_seen < SHORT_TRAINING:
+    if "imported" in loaded.model.about:
+        warnings.append(f"Imported from {loaded.model.about['imported']}, which does not say how it was trained.")
+    elif loaded.images_seen < SHORT_TRAINING:
         warnings.append(
             f"The training is short: {loaded.images_seen:,} images; the published models saw up to 25,000,000."
         )

@@ -62,13 +62,15 @@ def model_from(state: dict[str, Any], run: RunDir, config: ExperimentConfig, fil
 
 def _about(run: RunDir, config: ExperimentConfig, images_seen: int) -> dict[str, Any]:
     """What an export tells about the run it comes from: nothing of the machine's folders."""
-    settings = to_dict(config)
-    return {
-        "experiment": config.experiment,
-        "run": config.run.name or run.path.name,
-        "images_seen": images_seen,
+    settings, provenance = to_dict(config), run.provenance()
+    names = {"experiment": config.experiment, "run": config.run.name or run.path.name, "images_seen": images_seen}
+    if isinstance(imported := provenance.get("imported"), dict):
+        # How it was trained is not known, and our defaults must not look like it.
+        networks = {key: settings["model"][key] for key in ("generator", "critic", "recognizer")}
+        return names | {"imported": str(imported.get("file")), "settings": {"model": networks}}
+    return names | {
         "data": run.data_provenance(),
-        "versions": run.provenance().get("versions", {}),
+        "versions": provenance.get("versions", {}),
         "settings": {
             "seed": config.seed,
             "data": {key: settings["data"][key] for key in ("name", "resolution", "mirror")},
