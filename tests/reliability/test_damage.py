@@ -1,11 +1,18 @@
 """A checkpoint of a real run with one bit flipped, or a stretch of it zeroed, is noticed, always."""
 
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
+import torch
 
 from wherewhat_pl.cli import main
+from wherewhat_pl.run.checkpoints import load_checkpoint
+from wherewhat_pl.run.files import read_rows
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
 
@@ -85,3 +92,38 @@ def test_if_all_are_damaged_one_line_says_so_and_nothing_is_touched(run, tiny_se
     assert "is damaged" in said[0]
     assert "choose another run.name" in said[0]
     assert before == {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
+
+
+KILLED_IN_A_WRITE = """
+import os, signal
+from pathlib import Path
+from wherewhat_pl import cli
+from wherewhat_pl.callbacks import checkpoint
+seal = checkpoint.seal
+def seal_or_die(path):
+    if "000000024" in path.name:
+        with path.open("rb+") as file:
+            file.truncate(path.stat().st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    seal(path)
+checkpoint.seal = seal_or_die
+cli.main()
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_of_a_checkpoints_write_costs_that_checkpoint_alone(trained, tiny_settings, tmp_path):
+    words = ["train", "exp=shapes3d_quick", *tiny_settings, "trainer.max_kimg=0.024"]
+    words += [f"run.root={tmp_path}", "run.name=test"]
+    done = subprocess.run([sys.executable, "-c", KILLED_IN_A_WRITE, *words], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    run = RunDir(tmp_path / "shapes3d_quick" / "test")
+    assert run.newest_sound_checkpoint()[1] == 16
+    os.unlink(run.path / ".lock")  # of a process that is no more; taken over all the same, but with a word
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+    ours, theirs = (load_checkpoint(each.last_checkpoint)["state_dict"] for each in (run, trained))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+    ours, theirs = ([row["images_seen"] for row in read_rows(each.metrics_file)] for each in (run, trained))
+    assert ours == theirs

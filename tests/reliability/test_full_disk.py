@@ -2,11 +2,12 @@
 
 import contextlib
 import subprocess
+import time
 import warnings
 
 import pytest
 
-from tests.reliability.loop import Left
+from tests.reliability.loop import Left, Training
 from wherewhat_pl.cli import main
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.system import DisentanglingGAN
@@ -89,3 +90,36 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(tiny_settings, dis
     assert len(errors) == 1
     assert "images-000000080.ckpt" in errors[0]
     assert RunDir(disk / "shapes3d_quick" / "test").newest_sound_checkpoint()[1] == FULL_FROM - 8
+
+
+def test_of_two_processes_only_the_first_writes_and_both_outlive_a_full_disk(disk, tmp_path):
+    settings = (*Training.settings, "trainer.devices=2", "trainer.max_kimg=2", "checkpoint.interval_kimg=0.04")
+    alone, hurt = Training(tmp_path, "alone", settings=settings), Training(disk, "hurt", settings=settings)
+    alone.finish()
+    process, filler = hurt.start(), disk / "filler"
+    deadline = time.monotonic() + 300
+    while not hurt.run.last_checkpoint.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    time.sleep(2)
+    filler.unlink()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "checkpoint: not saved at" in said
+    assert "No space left" in said
+    assert not alone.mistakes
+    assert not Left.by(hurt.run).differences(Left.by(alone.run))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_the_first_step(disk, tiny_settings, capsys):
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "exp=shapes3d_quick", *tiny_settings, "run.name=test", f"run.root={disk}"])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: run.root=")
+    assert "cannot write to" in line
+    assert line.endswith("(Read-only file system)")
