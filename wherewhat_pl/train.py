@@ -22,6 +22,7 @@ from data_modules.errors import one_line
 from wherewhat_pl import signals
 from wherewhat_pl.analysis.summary import summarize
 from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint, SealedCheckpoints
+from wherewhat_pl.callbacks.cost import Cost
 from wherewhat_pl.callbacks.evaluation import Evaluation
 from wherewhat_pl.callbacks.interrupt import GracefulStop
 from wherewhat_pl.callbacks.pictures import TraversalPictures
@@ -158,6 +159,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
         plugins=[SealedCheckpoints(), *environment_for(devices * settings.num_nodes)],
         callbacks=[  # in this order at each batch end
             SameStart(training.config, training.data),
+            Cost(run),
             TraversalPictures(run, training.config.pictures),
             checkpoint,
             training.evaluation,

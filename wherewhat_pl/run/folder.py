@@ -4,6 +4,7 @@ config.yaml      the resolved settings, with versions, git state and the data's 
 checkpoints/     images-000064000.ckpt, ..., and last.ckpt, a link to the newest
 metrics.jsonl    one row per logging interval, keyed by images_seen
 eval.jsonl       what was measured, a row each
+cost.jsonl       CPU and wall minutes, a row with each checkpoint
 latents.yaml     what people call the latents, if they have named any
 traversals/      pictures, named by images_seen
 wandb/           what Weights & Biases keeps, and the id to resume under
@@ -67,6 +68,10 @@ class RunDir:
         return self.path / "eval.jsonl"
 
     @property
+    def cost_file(self) -> Path:
+        return self.path / "cost.jsonl"
+
+    @property
     def latents_file(self) -> Path:
         return self.path / "latents.yaml"
 
@@ -91,6 +96,21 @@ class RunDir:
     def kept_checkpoints(self) -> list[Path]:
         """All checkpoints, newest first."""
         return sorted(self.checkpoints.glob("images-*.ckpt"), reverse=True)
+
+    def images_seen(self) -> int:
+        """By the name of the newest checkpoint, whole or not; by the newest row if checkpoints have been removed."""
+        if kept := self.kept_checkpoints():
+            return int("0" + re.sub(r"\D", "", kept[0].stem))
+        rows = [*read_rows(self.metrics_file), *read_rows(self.eval_file)]
+        return max((row["images_seen"] for row in rows if type(row.get("images_seen")) is int), default=0)
+
+    def cost_at(self, images_seen: int) -> dict[str, float] | None:
+        """``cpu_minutes`` and ``wall_minutes`` that it took to get there; None if that was not recorded."""
+        for row in reversed(read_rows(self.cost_file)):
+            minutes = {name: row.get(name) for name in ("cpu_minutes", "wall_minutes")}
+            if row.get("images_seen") == images_seen and all(isinstance(m, int | float) for m in minutes.values()):
+                return {name: float(value) for name, value in minutes.items()}
+        return None
 
     def prepare(self, config: ExperimentConfig, provenance: dict[str, Any]) -> None:
         """Create the folder and its ``config.yaml``, or check that a run which is there is the same one.

@@ -16,8 +16,17 @@ def provenance(data: dict[str, Any]) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "git": _git_state(),
         "platform": platform.platform(),
+        "processor": _processor(),
         "data": data,
     }
+
+
+def _processor() -> str:
+    """The CPU's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def _git_state() -> dict[str, Any] | None:
