@@ -262,7 +262,7 @@ def _comments(file: str) -> dict[str, str]:
     source = Path(file).read_text(encoding="utf-8") if Path(file).is_file() else ""
     comments, before, owner, name = {"": ""}, "", "", ""
     for line in source.splitlines():
-        code, _, comment = line.partition("# ")
+        code, _, comment = line.partition("  # type: ")[0].partition("# ")
         if match := re.match(r"class (\w+)", code):
             owner = match[1]
         elif match := re.match(r"    (\w+): ", code):

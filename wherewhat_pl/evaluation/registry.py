@@ -39,6 +39,12 @@ class Metric:
     default: bool = False
     missing: Callable[[], str] = lambda: ""
 
+    @property
+    def better(self) -> str | None:
+        """``high`` or ``low``, the direction that ``about`` ends with; None if it says none."""
+        last = self.about.rpartition(", ")[2]
+        return last if last in ("high", "low") else None
+
     def lacking(self, context: EvaluationContext) -> str:
         """What keeps this model from being measured by it, as the end of a sentence; empty if nothing does."""
         data, others = context.known_data, "; tpl_small, where and fd_vgg need none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -15,14 +16,16 @@ from tqdm import tqdm
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import evaluate
-from wherewhat_pl.evaluation.ranking import Candidate, Correlation, correlations, rank
-from wherewhat_pl.evaluation.registry import tpl_metrics
+from wherewhat_pl.evaluation.measures import with_threshold
+from wherewhat_pl.evaluation.ranking import Candidate, Correlation, correlations, place_of_first, rank
+from wherewhat_pl.evaluation.registry import METRICS, tpl_metrics
 from wherewhat_pl.evaluation.results import Row, read_results
+from wherewhat_pl.evaluation.threshold import otsu_threshold
 from wherewhat_pl.interop.onnx import OnnxModel
 from wherewhat_pl.model import torch_device
 from wherewhat_pl.pictures.plots import scatter_picture
 from wherewhat_pl.run.files import write_atomically
-from wherewhat_pl.run.folder import find_run
+from wherewhat_pl.run.folder import RunDir, find_run
 from wherewhat_pl.run.loading import load_run
 
 
@@ -33,8 +36,10 @@ def select(
     active: int | None = None,
     device: str = "cpu",
     settings: EvalSettings | None = None,
+    auto_threshold: bool = False,
+    finished: bool = False,
 ) -> int:
-    """Rank models, print the table, write ``table.csv`` and ``scatter.png``.
+    """Rank models, print the table, write ``table.csv``, ``correlations.csv`` and ``scatter.png``.
 
     Args:
         patterns: run folders, folders of runs or of ``.onnx`` decoders, or patterns of them; several with commas.
@@ -43,6 +48,8 @@ def select(
         active: number of active dimensions that is wanted; None: groups with more come first.
         device: for runs; decoders of others run on the CPU.
         settings: of the measurement.
+        auto_threshold: find the threshold of an active dimension from the lengths of all (``threshold.py``).
+        finished: leave out runs that have not come to their ``trainer.max_kimg``.
 
     Returns:
         0.
@@ -56,6 +63,10 @@ def select(
     torch_device(device)
     chosen = settings or EvalSettings()
     rows: list[tuple[Candidate, list[Row]]] = []
+    if finished:
+        paths = [path for path in paths if _is_finished(path)]
+        if not paths:
+            raise ConfigError(f"runs={patterns}: none of these runs has been trained to its end")
     for path in tqdm(paths, desc=tpl, unit="model", dynamic_ncols=True):
         try:
             rows.append(_measured(path, tpl, device, chosen))
@@ -65,17 +76,39 @@ def select(
             print(f"warning: {error}; left out", file=sys.stderr)
     if not rows:
         raise ConfigError(f"runs={patterns}: none of these runs has a finished checkpoint")
+    if auto_threshold:
+        threshold = otsu_threshold(length for _, (own, *_) in rows for length in own["details"]["mean"] if length)
+        rows = [_read_with(threshold, *each) for each in rows]
     ranked = rank([candidate for candidate, _ in rows], active)
     found = correlations(ranked)
     for warning in comparability(rows):
         print(f"warning: {warning}", file=sys.stderr)
     print(table(ranked, found, tpl, chosen.distance, active))
+    said = "{:.4g}".format(rows[0][1][0]["used"]["threshold"]) + ", by Otsu's rule on all lengths" * auto_threshold
+    print(f"\na dimension is active from a TPL of {said}")
     folder = Path(out) if out else Path(os.path.commonpath([path.parent for path in paths])) / "selection"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "table.csv", csv_table(ranked, tpl, chosen.distance).encode())
+    write_atomically(folder / "correlations.csv", correlations_csv(ranked, found).encode())
     write_atomically(folder / "scatter.png", scatter_picture(ranked, f"{tpl} ({chosen.distance})"))
     print(f"\ntable    {folder / 'table.csv'}\nplot     {folder / 'scatter.png'}")
     return 0
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether a run was trained to its end, as far as its files tell; a decoder of others was. Says which was not."""
+    if path.suffix == ".onnx":
+        return True
+    run = RunDir(path)
+    seen, of = run.images_seen(), int(run.settings().trainer.max_kimg * 1000)
+    if seen < of:
+        print(f"warning: {path}: {seen:,} of {of:,} images; left out", file=sys.stderr)
+    return seen >= of
+
+
+def _read_with(threshold: float, candidate: Candidate, rows: list[Row]) -> tuple[Candidate, list[Row]]:
+    rows = [with_threshold(rows[0], threshold), *rows[1:]]
+    return _candidate(candidate.name, rows, candidate.images_seen, candidate.data), rows
 
 
 def find_models(patterns: str) -> list[Path]:
@@ -204,6 +237,9 @@ def table(
             for label, correlation in groups.items()
             if correlation.count >= 4  # three models can only agree, disagree, or nearly so
         ]
+        places = {metric: _place(ranked, metric) for metric in found}
+        said = ", ".join(f"{place[0]} of {place[1]} by {metric}" for metric, place in places.items() if place)
+        lines += [f"place of the model that TPL puts first: {said}"] if said else []
     return "\n".join(lines)
 
 
@@ -218,3 +254,21 @@ def csv_table(ranked: Sequence[Candidate], tpl: str, distance: str) -> str:
         row = [place, c.name, c.num_active, c.num_latents, c.total, distance, c.images_seen, c.data]
         writer.writerow([*row, *map(c.scores.get, metrics)])  # None is written as nothing
     return buffer.getvalue()
+
+
+def correlations_csv(ranked: Sequence[Candidate], found: dict[str, dict[str, Correlation]]) -> str:
+    """The correlations as CSV, a row per score and group; and the place that the first model has by the score."""
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["score", "group", "models", "Spearman", "low", "high", "place of the first"])
+    for metric, groups in found.items():
+        for label, c in groups.items():
+            numbers = ["" if math.isnan(number) else f"{number:.3f}" for number in (c.value, c.low, c.high)]
+            place = _place(ranked, metric) if label == "all" else None
+            writer.writerow([metric, label, c.count, *numbers, place and place[0]])
+    return buffer.getvalue()
+
+
+def _place(ranked: Sequence[Candidate], metric: str) -> tuple[int, int] | None:
+    better = METRICS[metric].better if metric in METRICS else None
+    return place_of_first(ranked, metric, better) if better else None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from wherewhat_pl.evaluation.ranking import Candidate, correlations, rank, spearman, tpl_objective
+from wherewhat_pl.evaluation.ranking import Candidate, correlations, place_of_first, rank, spearman, tpl_objective
 
 
 def model(name, active, total, **scores):
@@ -84,3 +84,11 @@ def test_correlations_are_within_groups_and_leave_collapsed_models_out():
     assert list(found) == ["all", "6 active"]
     assert found["6 active"].value == pytest.approx(-1)
     assert found["all"].count == 6
+
+
+def test_the_place_of_the_first_counts_those_that_are_better_by_the_score():
+    ranked = [model("a", 6, 2.0, fvm=0.7, fid=3.0), model("b", 6, 2.5), model("c", 5, 2.0, fvm=0.9, fid=9.0)]
+    ranked += [model("d", 4, 2.0, fvm=0.7, fid=1.0), model("collapsed", 0, 0.0, fvm=1.0, fid=0.0)]
+    assert place_of_first(ranked, "fvm", "high") == (2, 3)
+    assert place_of_first(ranked, "fid", "low") == (2, 3)
+    assert place_of_first(ranked, "mig", "high") is None

@@ -5,6 +5,8 @@ import pytest
 
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import evaluate
+from wherewhat_pl.evaluation.threshold import otsu_threshold
+from wherewhat_pl.run.files import read_rows
 from wherewhat_pl.run.loading import load_run
 
 
@@ -26,6 +28,28 @@ def test_a_table_a_plot_and_the_correlations_of_trained_runs(runs, command):
     assert {row["model"] for row in rows if row["mig"]} == {"a", "b", "c"}
     assert {row["distance"] for row in rows} == {"stlpips_vgg"}
     assert (runs / "selection" / "scatter.png").read_bytes().startswith(b"\x89PNG")
+    found = csv.DictReader((runs / "selection" / "correlations.csv").read_text().splitlines())
+    pairs = {row["score"]: row for row in found if row["group"] == "all"}
+    assert {name: row["models"] for name, row in pairs.items()} == {"mig": "3", "where": "4"}
+    mig = [float(row["mig"]) for row in rows if row["mig"]]
+    assert int(pairs["mig"]["place of the first"]) == 1 + sum(score > mig[0] for score in mig)
+
+    lengths = [
+        length
+        for name in ("a", "b", "c", "gan")
+        for row in read_rows(runs / name / "eval.jsonl")
+        if row["metric"] == "tpl_small"
+        for length in row["details"]["mean"]
+    ]
+    threshold = otsu_threshold(lengths)
+    settings = runs / "c" / "config.yaml"
+    settings.write_text(settings.read_text().replace("max_kimg: 0.032", "max_kimg: 9"))
+    status, out, said = command("select", f"runs={runs}/*", "threshold=auto", "device=cpu")
+    assert f"a dimension is active from a TPL of {threshold:.4g}, by Otsu's rule" in out
+    rows = list(csv.DictReader((runs / "selection" / "table.csv").read_text().splitlines()))
+    assert sum(int(row["active"]) for row in rows) == sum(length >= threshold for length in lengths)
+    status, out, said = command("select", f"runs={runs}/c", "finished=true", "device=cpu")
+    assert (status, said.splitlines()[0]) == (2, f"warning: {runs}/c: 32 of 9,000 images; left out")
 
 
 def test_a_collapsed_generator_has_no_rank(runs, command, collapse):
@@ -65,6 +89,7 @@ def test_a_run_still_without_a_checkpoint_is_left_out_and_said(runs, command):
         (["runs={runs}/a/traversals"], "holds no run (config.yaml) and no decoder (.onnx)"),
         (["runs={runs}/*", "tpl=tpl_smal"], "tpl=tpl_smal: no such TPL; did you mean 'tpl_small'?"),
         (["tpl=tpl_small"], "runs=... is missing"),
+        (["runs={runs}/a", "threshold=atuo"], "threshold=atuo: must be a number, auto or null"),
     ],
 )
 def test_a_mistake_ends_in_one_line(runs, command, words, message):
