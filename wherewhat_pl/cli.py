@@ -32,6 +32,8 @@ VERBS = {
     "data": "wherewhat_pl.commands.data",
     "eval": "wherewhat_pl.commands.eval",
     "select": "wherewhat_pl.commands.select",
+    "table": "wherewhat_pl.commands.table",
+    "results": "wherewhat_pl.commands.results",
     "sweep": "wherewhat_pl.commands.sweep",
     "agent": "wherewhat_pl.commands.agent",
     "sweep-local": "wherewhat_pl.commands.sweep_local",

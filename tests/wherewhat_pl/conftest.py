@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from wherewhat_pl.cli import main
+from wherewhat_pl.evaluation.records import Record, grouping_settings
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
@@ -75,3 +76,20 @@ def command(capsys):
         return stop.value.code, said.out, said.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def record(tiny_config):
+    """A function: seed, what differs from a tiny experiment, metric -> value or row -> the record of a finished run."""
+    config = tiny_config("runs", "trainer.max_kimg=0.064")
+
+    def make(seed=0, settings=None, cpu_minutes=None, **measured):
+        shared = {"values": {}, "seed": 0, "distance": None, "settings": {"train": 10_000}, "used": {}, "data": {}}
+        results = [
+            {"metric": metric, **shared, **(value if isinstance(value, dict) else {"value": value})}
+            for metric, value in measured.items()
+        ]
+        own = grouping_settings(config) | (settings or {})
+        return Record(f"shapes3d_quick/seed{seed}", seed, own, 64, 64, results, cpu_minutes, None, "a machine")
+
+    return make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from wherewhat_pl.bounds import Amount, Count, Range, Several
@@ -41,3 +41,15 @@ class DataPlace:
     def moved(self) -> dict[str, str]:
         """What is said of it."""
         return {key: value for key, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """What a table of runs shows."""
+
+    # columns: names of metrics, or of their parts (mig.floor_hue, coverage.geometries); none: all that were measured
+    metrics: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)  # settings that name the groups, in this order; none: all that differ
+    seeds: Count = 1  # least number of seeds of a group
+    threshold: Amount | None = None  # TPL of an active dimension; null: what each was measured with
+    unfinished: bool = False  # also runs that have not come to their trainer.max_kimg

@@ -1,0 +1,116 @@
+"""Runs that differ in nothing but their seed, together, under a name that says what tells them from others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wherewhat_pl.config import to_dict
+from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.evaluation.records import Complain, Record
+from wherewhat_pl.run.files import flatten
+from wherewhat_pl.settings import ExperimentConfig
+
+LONGEST_VALUE = 32  #: characters of a setting's value in a group's name
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of equal settings.
+
+    Attributes:
+        name: what tells it from the others, as ``key=value``.
+        records: its runs, by seed.
+    """
+
+    name: str
+    records: list[Record]
+
+
+def grouped(records: Sequence[Record], rows: Sequence[str], complain: Complain) -> list[Group]:
+    """Groups in the order of the settings that name them.
+
+    Args:
+        records: of the runs.
+        rows: the settings that name groups; none: all that differ.
+        complain: told of runs that repeat another one's settings and seed; the first one counts.
+
+    Raises:
+        ConfigError: ``rows`` names no setting, or does not tell all groups apart.
+    """
+    defaults = flatten(to_dict(ExperimentConfig()))  # for settings that are younger than a record
+    known = sorted({key for record in records for key in record.settings})
+    runs: dict[str, dict[int, Record]] = {}
+    for record in records:
+        seeds = runs.setdefault(_fixed({key: record.settings.get(key, defaults.get(key)) for key in known}), {})
+        if record.seed in seeds:
+            complain(f"{record.name} is left out: {seeds[record.seed].name} has the same settings and seed")
+        else:
+            seeds[record.seed] = record
+    settings: list[Settings] = [json.loads(key) for key in runs]
+    naming = _chosen(settings, rows) if rows else _differing(settings)
+    named = []
+    for own, seeds in zip(settings, runs.values(), strict=True):
+        same = [other for other in settings if other["experiment"] == own["experiment"]]
+        parts = [_said(key, own[key]) for key in naming if rows or key == "experiment" or _differs(key, same)]
+        group = Group(", ".join(parts) or own["experiment"], [seeds[seed] for seed in sorted(seeds)])
+        named.append(([_sortable(own[key]) for key in naming], group))
+    return [group for _, group in sorted(named, key=lambda pair: pair[0])]
+
+
+def in_words(value: Any) -> str:
+    """A setting's value; of a long one the beginning, and what tells it from others that begin so."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 8]}..{digest}"
+
+
+def _differing(settings: Sequence[Settings]) -> list[str]:
+    """What differs within an experiment; before it the experiment itself, where there are several."""
+    experiments = {own["experiment"] for own in settings}
+    same = [[own for own in settings if own["experiment"] == experiment] for experiment in experiments]
+    keys = list(settings[0]) if settings else []
+    within = [key for key in keys if any(_differs(key, group) for group in same)]
+    return ["experiment"] * (len(experiments) > 1) + within
+
+
+def _chosen(settings: Sequence[Settings], rows: Sequence[str]) -> list[str]:
+    known = {_short(key): key for own in settings[:1] for key in own}
+    for row in rows:
+        if row not in known and row not in known.values():
+            raise ConfigError(f"rows={row}: no such setting{suggestion(row, [*known, *known.values()])}")
+    chosen = [known.get(row, row) for row in rows]
+    if len({_fixed([own[key] for key in chosen]) for own in settings}) < len(settings):
+        missing = ", ".join(_short(key) for key in _differing(settings) if key not in chosen)
+        raise ConfigError(f"rows={','.join(rows)}: does not tell all groups apart; they differ in {missing}, too")
+    return chosen
+
+
+def _differs(key: str, settings: Sequence[Settings]) -> bool:
+    return len({_fixed(own[key]) for own in settings}) > 1
+
+
+def _fixed(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _said(key: str, value: Any) -> str:
+    return str(value) if key == "experiment" else f"{_short(key)}={in_words(value)}"
+
+
+def _short(key: str) -> str:
+    """As in the names of runs."""
+    return key.removeprefix("model.")
+
+
+def _sortable(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, before texts."""
+    is_number = isinstance(value, int | float)
+    return not is_number, float(value) if is_number else 0.0, "" if is_number else _fixed(value)
