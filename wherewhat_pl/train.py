@@ -30,7 +30,14 @@ from wherewhat_pl.callbacks.progress import ImagesProgressBar
 from wherewhat_pl.callbacks.same_start import SameStart
 from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
-from wherewhat_pl.distributed import check_devices, device_count, environment_for, losses_named, strategy_for
+from wherewhat_pl.distributed import (
+    check_devices,
+    device_count,
+    environment_for,
+    leave_processes,
+    losses_named,
+    strategy_for,
+)
 from wherewhat_pl.errors import CheckpointError, ConfigError
 from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.run.build import build_system, check_fits, data_for
@@ -73,6 +80,7 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
             close_loggers(loggers, status)
         if status:  # Lightning's launcher kills this process if another one ends before it with a status like this
             trainer.strategy.barrier("stopped")
+        leave_processes()
     return status
 
 

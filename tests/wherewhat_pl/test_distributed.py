@@ -140,8 +140,15 @@ def test_torchrun_gives_the_run_that_lightnings_own_processes_give(tiny_settings
     settings = [word for word in tiny_settings if not word.startswith("trainer.devices")]
     words = ["train", "exp=shapes3d_quick", *settings, "trainer.batch_size=8", f"run.root={tmp_path}", "run.name=x"]
     words += ["trainer.max_kimg=0.08"]
-    launched = by_torchrun(["-m", "wherewhat_pl"], *words)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import atexit, torch.distributed as dist\nfrom wherewhat_pl.cli import main\n"
+        "atexit.register(lambda: print('still together' if dist.is_initialized() else 'parted'))\nmain()\n"
+    )
+    launched = by_torchrun([str(program)], *words)
     assert launched.returncode == 0, launched.stderr
+    # else threads of the transport may be at work when Python ends, and abort the process
+    assert (launched.stdout.count("parted"), launched.stdout.count("still together")) == (2, 0)
     own = [sys.executable, "-m", "wherewhat_pl", *words, "run.name=own", "trainer.devices=2"]
     assert subprocess.run(own, capture_output=True, timeout=300).returncode == 0
     one, other = (
