@@ -29,6 +29,7 @@ ORDER = (
     "wherewhat_pl.pictures",
     "wherewhat_pl.evaluation",
     "wherewhat_pl.analysis",
+    "wherewhat_pl.explorer",
     "wherewhat_pl.report",
     "wherewhat_pl.callbacks",
     "wherewhat_pl.train",

@@ -44,6 +44,7 @@ VERBS = {
     "project": "wherewhat_pl.commands.project",
     "edit": "wherewhat_pl.commands.edit",
     "export": "wherewhat_pl.commands.export",
+    "explore": "wherewhat_pl.commands.explore",
     "import": "wherewhat_pl.commands.import_",  # a word that Python keeps for itself
     "bench": "wherewhat_pl.commands.bench",
     "slurm": "wherewhat_pl.commands.slurm",

@@ -94,11 +94,18 @@ def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, re
 
 def latents_in_order(model: Model, traversals: list[Traversal], results: Path | None) -> tuple[list[int], str]:
     """Positions of all latents, the one that does most first, and by what that was told."""
+    if (measured := order_by_tpl(model, results)) is not None:
+        return measured
+    change = torch.stack([traversal.change for traversal in traversals]).mean(0)
+    return change.argsort(descending=True).tolist(), "change per pixel"
+
+
+def order_by_tpl(model: Model, results: Path | None) -> tuple[list[int], str] | None:
+    """The same where TPL was measured on this checkpoint; None where it was not."""
     rows = newest_per_metric(read_results(results) if results is not None else [])
     for row in sorted((row for name, row in rows.items() if name.startswith("tpl_")), key=lambda row: row["metric"]):
         lengths, seen = row["details"]["mean"], row["images_seen"]
         if len(lengths) == model.num_latents and seen == model.about.get("images_seen"):
             order = sorted(range(len(lengths)), key=lambda latent: -(lengths[latent] or 0.0))
             return order, f"{row['metric']}, {row['distance']}"
-    change = torch.stack([traversal.change for traversal in traversals]).mean(0)
-    return change.argsort(descending=True).tolist(), "change per pixel"
+    return None

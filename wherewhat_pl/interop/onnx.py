@@ -84,6 +84,12 @@ class OnnxModel(Model):
         self.image_range, self.prior, self.about = "-1..1", prior, about
         self.masked_latents = masked if self.masked_latents else []
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether its inputs and outputs are those of our own exports: ``latents``, ``images``, ``masks``."""
+        outputs = [output.name for output in self._session.get_outputs()]
+        return self._input == "latents" and outputs == ["images", "masks"] and self.image_range == "-1..1"
+
     def to(self, device: torch.device | str) -> OnnxModel:
         """Nothing: it stays on the CPU."""
         return self

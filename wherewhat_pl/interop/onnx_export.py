@@ -46,8 +46,13 @@ class Decoder(nn.Module):
         return images, masks[:, self.rows]
 
 
-def save(model: Model, path: Path) -> None:
+def save(model: Model, path: Path, batch: int | None = None) -> None:
     """Write a model; onnxruntime runs it, and so does a browser.
+
+    Args:
+        model: of our own networks.
+        path: of the file.
+        batch: the only B that it takes, which lets a runtime plan ahead; None: any.
 
     Raises:
         ConfigError: a library is missing.
@@ -55,11 +60,12 @@ def save(model: Model, path: Path) -> None:
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ConfigError(
-            f"format=onnx: needs the optional extra [onnx] ({missing[0]} is missing); "
+            f"models as ONNX need the optional extra [onnx] ({missing[0]} is missing); "
             "run 'pip install \"wherewhat-pl[onnx]\"'"
         )
     pack(model)  # says what cannot be exported
-    example = torch.zeros(2, model.num_latents)
+    example = torch.zeros(batch or 2, model.num_latents)
+    shapes = None if batch else {"latents": {0: torch.export.Dim("batch", min=1)}}
     with _quiet():
         program = torch.onnx.export(
             Decoder(model).eval(),
@@ -67,7 +73,7 @@ def save(model: Model, path: Path) -> None:
             dynamo=True,
             input_names=["latents"],
             output_names=["images", "masks"],
-            dynamic_shapes={"latents": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes=shapes,
         )
     assert program is not None
     said = {

@@ -15,6 +15,7 @@ import yaml
 from data_modules.errors import one_line
 from wherewhat_pl.errors import ConfigError, suggestion
 from wherewhat_pl.model import Latent
+from wherewhat_pl.run.files import write_atomically
 
 KEYS = ("name", "sign", "range")
 
@@ -25,12 +26,46 @@ def read_latents(path: Path, num_latents: int) -> list[Latent]:
     Raises:
         ConfigError: the file cannot be read, or says what is none; one line that names it and the latent.
     """
+    return _latents(path, _read(path), num_latents)
+
+
+def name_latent(path: Path, num_latents: int, position: int, latent: Latent) -> list[Latent]:
+    """Write what one latent is called, and leave what is said of the others.
+
+    Args:
+        path: of the file, which need not be there; comments in it are lost.
+        num_latents: of the model.
+        position: of the latent.
+        latent: what it is called from now on; ``latent POSITION`` shown from -2 to 2 takes it out of the file.
+
+    Returns:
+        All latents, as :func:`read_latents` would read them.
+
+    Raises:
+        ConfigError: the file that is there cannot be read, or would say what is none; nothing is written then.
+    """
+    said = _read(path) if path.exists() else {}
+    said.pop(position, None)
+    if latent != Latent(f"latent {position}"):
+        said[position] = {"name": latent.name, "sign": latent.sign, "range": [latent.low, latent.high]}
+    latents = _latents(path, said, num_latents)
+    rows = {key: said[key] for key in sorted(said)}
+    text = yaml.safe_dump(rows, default_flow_style=None, sort_keys=False, allow_unicode=True, width=1000)
+    write_atomically(path, text.encode())
+    return latents
+
+
+def _read(path: Path) -> dict[Any, Any]:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read ({one_line(error, 120)})") from None
     if not isinstance(said, dict):
         raise ConfigError(f"{path}: must hold positions and names, e.g. 3: floor hue")
+    return said
+
+
+def _latents(path: Path, said: dict[Any, Any], num_latents: int) -> list[Latent]:
     latents = [Latent(f"latent {k}") for k in range(num_latents)]
     for position, about in said.items():
         if type(position) is not int or not 0 <= position < num_latents:
