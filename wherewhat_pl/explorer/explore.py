@@ -49,18 +49,11 @@ def explore(settings: ExploreSettings) -> None:
         ModelError: the model is a decoder of others.
     """
     load_plugins(settings.plugins)
-    page = page_files()
-    if settings.export is not None:  # before anything takes long
-        folder = Path(settings.export)
-        make_room(folder, [folder / name for name in (*page, MODEL, ABOUT)], settings.force)
-    model = load(settings.run, settings.checkpoint, settings.device)
-    run = None if is_file(settings.run) else RunDir(settings.run)
-    order, order_by = latents_first_to_last(model, run)
-    files = page | {MODEL: onnx_bytes(model.to("cpu"), str(file_of(settings.run)))}
-    serves = settings.export is None
-    names = Names(model.latents, run.latents_file if run is not None and serves else None)
-    meta = about(model, title_of(settings.run), order, order_by, str(names.file) if names.file else None)
-    if not serves:
+    folder = Path(settings.export) if settings.export is not None else None
+    if folder is not None:  # before anything takes long
+        make_room(folder, [folder / name for name in (*page_files(), MODEL, ABOUT)], settings.force)
+    files, meta, names = prepare(settings)
+    if folder is not None:
         write_folder(files | {ABOUT: to_json(meta)}, folder, settings.force)
         print(f"folder   {folder}, for any web server, e.g. python -m http.server --directory {folder}")
         return
@@ -69,6 +62,18 @@ def explore(settings: ExploreSettings) -> None:
         if settings.open_browser and has_screen():
             webbrowser.open(server.url)
         server.serve_forever()
+
+
+def prepare(settings: ExploreSettings) -> tuple[dict[str, bytes], dict[str, object], Names]:
+    """All files but ``meta.json``, what that says, and the names, which a run keeps in its folder while it is served."""
+    model = load(settings.run, settings.checkpoint, settings.device)
+    run = None if is_file(settings.run) else RunDir(settings.run)
+    title = title_of(settings.run)
+    print(f"model    {title}, {model.num_latents} latents, {model.resolution} px; making its page", flush=True)
+    order, order_by = latents_first_to_last(model, run)
+    files = page_files() | {MODEL: onnx_bytes(model.to("cpu"), str(file_of(settings.run)))}
+    names = Names(model.latents, run.latents_file if run is not None and settings.export is None else None)
+    return files, about(model, title, order, order_by, str(names.file) if names.file else None), names
 
 
 def latents_first_to_last(model: Model, run: RunDir | None) -> tuple[list[int], str]:

@@ -49,9 +49,9 @@ def name_latent(path: Path, num_latents: int, position: int, latent: Latent) -> 
     if latent != Latent(f"latent {position}"):
         said[position] = {"name": latent.name, "sign": latent.sign, "range": [latent.low, latent.high]}
     latents = _latents(path, said, num_latents)
-    rows = {key: said[key] for key in sorted(said)}
-    text = yaml.safe_dump(rows, default_flow_style=None, sort_keys=False, allow_unicode=True, width=1000)
-    write_atomically(path, text.encode())
+    flow = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 1000}
+    rows = [yaml.safe_dump({key: said[key]}, **flow).strip()[1:-1] for key in sorted(said)]  # {3: ...} without braces
+    write_atomically(path, "".join(f"{row}\n" for row in rows).encode())
     return latents
 
 
