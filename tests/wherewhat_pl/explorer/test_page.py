@@ -32,12 +32,12 @@ MODEST = "model.generator.feature_maps={base: 1024, decay: 1, min: 16, max: 64}"
 SHADE = 255 * 0.6  #: of what lies outside a mask
 PATIENCE_MS = 60_000
 
-#: The picture on a canvas.
+#: A canvas: its width, and its pixels as RGBA.
 PIXELS = """id => {
     const canvas = document.getElementById(id);
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
     copy.drawImage(canvas, 0, 0);
-    return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
+    return [canvas.width, ...copy.getImageData(0, 0, canvas.width, canvas.height).data];
 }"""
 #: Moves a slider and resolves with the milliseconds until the browser has drawn the image.
 MOVE = """async ([latent, value]) => {
@@ -115,16 +115,14 @@ def visit(browser):
 
 def settled(page):
     """Wait until everything is drawn."""
-    page.wait_for_selector("body[data-ready]")
-    page.wait_for_function("document.body.dataset.busy !== 'true'")
+    page.wait_for_selector("body[data-ready]:not([data-busy=true])")
 
 
 def shown(page, which="image-a"):
     """[H, W, 4] uint8."""
     settled(page)
-    flat = np.array(page.evaluate(PIXELS, which), dtype=np.uint8)
-    side = round((flat.size / 4) ** 0.5)
-    return flat.reshape(side, side, 4)
+    width, *values = page.evaluate(PIXELS, which)
+    return np.array(values, dtype=np.uint8).reshape(-1, width, 4)
 
 
 def codes(page):
@@ -173,7 +171,7 @@ def test_the_strip_shows_the_latent_under_the_pointer_from_end_to_end(explored, 
     model, url, _ = explored
     page = visit(f"{url}#a=0.5,-1,1.5")
     page.locator('[data-latent="1"]').hover()
-    page.wait_for_function("document.querySelectorAll('#strip canvas')[6].width === 8")
+    playwright.expect(page.locator("#strip canvas").nth(6)).to_have_attribute("width", "8")
     settled(page)
     code = codes(page)["a"]
     for step, value in enumerate(np.linspace(-2, 2, 7).round(3)):
