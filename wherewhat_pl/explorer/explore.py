@@ -65,7 +65,7 @@ def explore(settings: ExploreSettings) -> None:
 
 
 def prepare(settings: ExploreSettings) -> tuple[dict[str, bytes], dict[str, object], Names]:
-    """All files but ``meta.json``, what that says, and the names, which a run keeps in its folder while it is served."""
+    """All files but ``meta.json``, what that says, and the names, which a served run keeps in its folder."""
     model = load(settings.run, settings.checkpoint, settings.device)
     run = None if is_file(settings.run) else RunDir(settings.run)
     title = title_of(settings.run)

@@ -49,7 +49,7 @@ class Names:
     file: Path | None = None
 
     def reread(self) -> None:
-        """Take over what somebody wrote into the file by hand; what is wrong there is left for the next start to say."""
+        """Take over what somebody wrote into the file by hand; what is wrong there the next start will say."""
         if self.file is not None and self.file.exists():
             try:
                 self.latents = read_latents(self.file, len(self.latents))
@@ -67,7 +67,11 @@ class Names:
             raise ConfigError("position: there is no such latent")
         if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
             raise ConfigError(f"name: must be one line of at most {LONGEST_NAME} letters")
-        if type(sign) is not int or not isinstance(limits, list) or [type(x) in (int, float) for x in limits] != [True] * 2:
+        if (
+            type(sign) is not int
+            or not isinstance(limits, list)
+            or [type(x) in (int, float) for x in limits] != [True] * 2
+        ):
             raise ConfigError("sign must be 1 or -1, range two numbers")
         latent = Latent(name.strip() or f"latent {position}", sign, float(limits[0]), float(limits[1]))
         self.latents = name_latent(self.file, len(self.latents), position, latent)
@@ -146,7 +150,9 @@ class Handler(BaseHTTPRequestHandler):
             return self._say(HTTPStatus.BAD_REQUEST, "this is no JSON")
         except OSError as error:
             return self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"{self.server.names.file}: {error.strerror}")
-        return self._send(HTTPStatus.OK, TYPES[".json"], to_json({"latents": latents_for_page(self.server.names.latents)}))
+        return self._send(
+            HTTPStatus.OK, TYPES[".json"], to_json({"latents": latents_for_page(self.server.names.latents)})
+        )
 
     def _for_this_machine(self) -> bool:
         """Whether it is addressed to this machine, by whatever port (a tunnel has another one)."""

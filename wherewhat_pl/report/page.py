@@ -30,6 +30,7 @@ class Contents:
             latent of each factor; or None.
         metrics: newest row of each metric, with ``about``, by name.
         settings: the run's ``config.yaml``.
+        folder: of the run, as commands take it.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Contents:
     matrix: dict[str, Any] | None = None
     metrics: dict[str, Row] = field(default_factory=dict)
     settings: str = ""
+    folder: str = ""
 
 
 def page(contents: Contents) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
         matrix=_matrix(newest["mig"]["details"]) if "mig" in newest else None,
         metrics={name: newest[name] | {"about": metric.about} for name, metric in METRICS.items() if name in newest},
         settings=_settings_text(run),
+        folder=shlex.quote("/".join(run.path.resolve().parts[-3:])),  # runs/EXPERIMENT/NAME, and nothing of the machine
     )
 
 

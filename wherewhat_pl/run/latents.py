@@ -49,9 +49,7 @@ def name_latent(path: Path, num_latents: int, position: int, latent: Latent) -> 
     if latent != Latent(f"latent {position}"):
         said[position] = {"name": latent.name, "sign": latent.sign, "range": [latent.low, latent.high]}
     latents = _latents(path, said, num_latents)
-    flow = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 1000}
-    rows = [yaml.safe_dump({key: said[key]}, **flow).strip()[1:-1] for key in sorted(said)]  # {3: ...} without braces
-    write_atomically(path, "".join(f"{row}\n" for row in rows).encode())
+    write_atomically(path, "".join(_line(key, said[key]) for key in sorted(said)).encode())
     return latents
 
 
@@ -63,6 +61,12 @@ def _read(path: Path) -> dict[Any, Any]:
     if not isinstance(said, dict):
         raise ConfigError(f"{path}: must hold positions and names, e.g. 3: floor hue")
     return said
+
+
+def _line(position: int, about: Any) -> str:
+    row = {position: about}
+    text = yaml.safe_dump(row, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
+    return text.strip()[1:-1] + "\n"  # {3: ...} without its braces
 
 
 def _latents(path: Path, said: dict[Any, Any], num_latents: int) -> list[Latent]:

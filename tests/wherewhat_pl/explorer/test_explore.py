@@ -66,7 +66,9 @@ def test_a_folder_holds_page_model_and_what_is_said_of_it(runs, command, tmp_pat
     status, printed, _ = command(*words)
     assert status == 0
     assert str(tmp_path / "out") in printed
-    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    written = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
     assert written == {*page_files(), "model.onnx", "meta.json"}
     meta = json.loads((tmp_path / "out" / "meta.json").read_text())
     assert meta["latents"][2] == {"name": "object hue", "sign": -1, "range": [-1.0, 1.5]}

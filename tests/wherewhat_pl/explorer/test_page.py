@@ -43,7 +43,9 @@ PIXELS = """id => {
 MOVE = """async ([latent, value]) => {
     const slider = document.querySelector(`[data-latent="${latent}"] input[type=range]`);
     const start = performance.now();
-    const drawn = new Promise((resolve) => document.addEventListener("drawn", () => requestAnimationFrame(resolve), { once: true }));
+    const drawn = new Promise((resolve) => {
+        document.addEventListener("drawn", () => requestAnimationFrame(resolve), { once: true });
+    });
     slider.value = value;
     slider.dispatchEvent(new Event("input", { bubbles: true }));
     await drawn;
@@ -91,7 +93,7 @@ def explored(run):
 
 @pytest.fixture
 def visit(browser):
-    """A function: address, size of the window -> its page; at the end, what it asked for and complained about is read."""
+    """A function: address, size of the window -> its page; no other machine may be asked, and nothing said."""
     contexts, asked, said = [], [], []
 
     def go(url, width=1280, height=800, wait=True, **options):
@@ -354,7 +356,9 @@ def test_a_move_shows_in_a_moment(hosted, visit, record_property, capsys):
     """Measured and said, not asserted to the millisecond: other processes may hold the machine."""
     url, model = hosted
     page = visit(url)
-    times = [page.evaluate(MOVE, [k % 10, value]) for k, value in enumerate(np.linspace(-1.9, 1.9, 30).round(2).tolist())]
+    times = [
+        page.evaluate(MOVE, [k % 10, value]) for k, value in enumerate(np.linspace(-1.9, 1.9, 30).round(2).tolist())
+    ]
     assert_shows(page, model.generate(codes(page)["a"]))
     median = statistics.median(times)
     record_property("median_ms", median)

@@ -66,7 +66,8 @@ def test_files_come_with_the_types_that_browsers_ask_for(ask):
 
 
 @pytest.mark.parametrize(
-    "path", ["/../latents.yaml", "/%2e%2e/latents.yaml", "//etc/passwd", "/etc/passwd", "/latents.yaml", "/main.js/", "/."]
+    "path",
+    ["/../latents.yaml", "/%2e%2e/latents.yaml", "//etc/passwd", "/etc/passwd", "/latents.yaml", "/main.js/", "/."],
 )
 def test_nothing_else_is_sent(ask, path):
     assert ask("GET", path)[0] == 404
