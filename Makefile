@@ -45,11 +45,12 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "experiments: $(notdir $(basename $(wildcard experiments/*.yaml)))"
 
+# exec: a shell in between would report a Ctrl-C that the command takes for its usual end.
 $(VERBS): RUN_KEY = run
 train slurm: RUN_KEY = run.name
 train: DEFAULT = $(if $(filter EXP,$(KEYS)),,exp=shapes3d_quick)
 $(VERBS): $(VENV)/ready
-	@$(VENV)/bin/python -c "$$CALL" $(RUNNER) $@ $(DEFAULT)
+	@exec $(VENV)/bin/python -c "$$CALL" $(RUNNER) $@ $(DEFAULT)
 
 test: $(VENV)/ready ## the fast tests
 	@$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest -m "not slow"
