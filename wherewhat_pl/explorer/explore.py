@@ -15,6 +15,7 @@ from wherewhat_pl.analysis.traverse import base_codes, traverse
 from wherewhat_pl.explorer.build import ABOUT, MODEL, about, onnx_bytes, page_files, to_json, write_folder
 from wherewhat_pl.explorer.server import ExplorerServer, Names, serve
 from wherewhat_pl.interop.load import PRETRAINED, file_of, is_file, load
+from wherewhat_pl.interop.onnx_export import require_libraries
 from wherewhat_pl.model import Model
 from wherewhat_pl.plugins import load_plugins
 from wherewhat_pl.run.folder import RunDir
@@ -49,6 +50,8 @@ def explore(settings: ExploreSettings) -> None:
         ModelError: the model is a decoder of others.
     """
     load_plugins(settings.plugins)
+    if Path(settings.run).suffix != ".onnx":  # that one is taken as it is
+        require_libraries()
     folder = Path(settings.export) if settings.export is not None else None
     if folder is not None:  # before anything takes long
         make_room(folder, [folder / name for name in (*page_files(), MODEL, ABOUT)], settings.force)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from urllib.parse import urlsplit
 
 from wherewhat_pl.errors import ConfigError, ModelError
@@ -90,12 +91,13 @@ class ExplorerServer(ThreadingHTTPServer):
         OSError: the port is taken.
     """
 
-    daemon_threads = True
-    allow_reuse_address = True
-
     def __init__(self, files: Mapping[str, bytes], about: Mapping[str, object], names: Names, port: int = 0) -> None:
         self.files, self.about, self.names = files, about, names
         super().__init__((ADDRESS, port), Handler)
+
+    def server_bind(self) -> None:
+        """As any server does; the one for HTTP would also look up the machine's name, which may ask the network."""
+        TCPServer.server_bind(self)
 
     @property
     def url(self) -> str:

@@ -58,11 +58,7 @@ def save(model: Model, path: Path, batch: int | None = None) -> None:
         ConfigError: a library is missing.
         ModelError: it is not made of our networks.
     """
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise ConfigError(
-            f"models as ONNX need the optional extra [onnx] ({missing[0]} is missing); "
-            "run 'pip install \"wherewhat-pl[onnx]\"'"
-        )
+    require_libraries()
     pack(model)  # says what cannot be exported
     example = torch.zeros(batch or 2, model.num_latents)
     shapes = None if batch else {"latents": {0: torch.export.Dim("batch", min=1)}}
@@ -84,6 +80,15 @@ def save(model: Model, path: Path, batch: int | None = None) -> None:
     }
     program.model.metadata_props[KEY] = json.dumps(said)
     program.save(path)
+
+
+def require_libraries() -> None:
+    """Raise :class:`ConfigError` if one of the libraries that write ONNX is missing."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ConfigError(
+            f"models as ONNX need the optional extra [onnx] ({missing[0]} is missing); "
+            "run 'pip install \"wherewhat-pl[onnx]\"'"
+        )
 
 
 @contextlib.contextmanager

@@ -44,6 +44,15 @@ def test_what_needs_no_model_is_said_before_one_is_loaded(command, tmp_path):
         assert words[0] in said
 
 
+def test_a_missing_library_is_one_line_before_anything_takes_long(command, monkeypatch):
+    found = {"onnx": "there"}
+    monkeypatch.setattr("wherewhat_pl.interop.onnx_export.find_spec", found.get)
+    status, printed, said = command("explore")
+    assert (status, printed) == (2, "")
+    assert "[onnx] (onnxscript is missing)" in said
+    assert said.count("\n") == 1
+
+
 def test_latents_come_in_order_of_tpl_else_of_change(runs):
     model, run = load(runs / "a"), explore.RunDir(runs / "a")
     order, why = explore.latents_first_to_last(model, run)

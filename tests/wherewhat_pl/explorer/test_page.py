@@ -22,6 +22,8 @@ from wherewhat_pl.explorer.server import ExplorerServer
 from wherewhat_pl.interop import safetensors
 from wherewhat_pl.interop.load import load
 from wherewhat_pl.model import Model, build_generator
+from wherewhat_pl.networks.feature_maps import FeatureMaps
+from wherewhat_pl.networks.generator import Generator
 from wherewhat_pl.pictures.pixels import to_uint8
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the optional extra [browser]")
@@ -350,6 +352,22 @@ def test_a_folder_works_at_any_web_server_and_names_stay_in_the_browser(hosted, 
         page.locator("#names").click()
     waiting.value.save_as(tmp_path / "latents.yaml")
     assert (tmp_path / "latents.yaml").read_text() == '7: {name: "wall hue", sign: 1, range: [-2, 2]}\n'
+
+
+def test_a_grey_model_without_masks_is_shown_without_them(visit, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        generator = Generator(["Const-6", "ResConv-up-1", "C_global-2"], 1, FeatureMaps(6, 0, 6, 6), 6)
+    model = Model(generator.requires_grad_(False), prior="uniform")
+    safetensors.save(model, tmp_path / "grey.safetensors")
+    files, meta, names = prepare(Settings(run=str(tmp_path / "grey.safetensors"), device="cpu"))
+    with running(ExplorerServer(files, meta, names)) as url:
+        page = visit(f"{url}#a=1,-1&b=-1,0.5&two=1&take=1&under=1")
+        assert_shows(page, model.generate(torch.tensor([[1.0, -1.0]])))
+        assert_shows(page, model.generate(torch.tensor([[1.0, 0.5]])), "image-result")
+        assert not page.locator("#mask").is_visible()
+        page.locator('[data-latent="0"]').hover()
+        settled(page)
 
 
 def test_a_move_shows_in_a_moment(hosted, visit, record_property, capsys):

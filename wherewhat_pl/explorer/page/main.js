@@ -16,6 +16,7 @@ const [n, size, channels] = [meta.latents.length, meta.resolution, meta.channels
 const masked = new Set(meta.masked);
 const names = new Names(meta);
 let state = fromHash(location.hash, n);
+if (!masked.size) state.under = false;
 let touched = null; // the latent under the pointer or the focus
 let engine = null;
 const drawn = { a: null, b: null, result: null }; // the newest image and masks of each
@@ -67,6 +68,7 @@ const act = {
     changed("all");
   },
   under() {
+    if (!masked.size) return;
     state.under = !state.under;
     changed("take");
   },
@@ -133,7 +135,7 @@ function ask(which, code, rank) {
 function drawResult() {
   if (!drawn.result || !drawn.a) return;
   const under = [...state.take].filter((k) => masked.has(k));
-  const image = state.under && masked.size ? blendUnderMasks(drawn.a, drawn.result, under, size, channels) : drawn.result.image;
+  const image = state.under ? blendUnderMasks(drawn.a, drawn.result, under, size, channels) : drawn.result.image;
   drawImage($("image-result"), image, size, channels);
 }
 
@@ -285,6 +287,7 @@ function build() {
   listenToKeys(act, { current: () => touched, rows, two: () => state.two, taken: (k) => state.take.has(k), help: () => $("keys").showModal() });
   window.addEventListener("hashchange", () => {
     state = fromHash(location.hash, n);
+    if (!masked.size) state.under = false;
     changed("all");
   });
 }
