@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from wherewhat_pl.analysis.codes import Codes
 from wherewhat_pl.analysis.traverse import batch_of
 from wherewhat_pl.model import Model
 from wherewhat_pl.networks.latents import UNIFORM_LIMIT
@@ -52,14 +53,14 @@ def draw_latents(model: Model, count: int, seed: int = 0, psi: float = 1.0, limi
 def outputs(folder: Path, labelled: bool) -> list[Path]:
     """What :func:`write_images` will write into a folder."""
     return [
-        folder / name for name in ("sheet.png", "images", "latents.npy", *(("table.csv", "images.parquet") * labelled))
+        folder / name for name in ("sheet.png", "images", "codes.npz", *(("table.csv", "images.parquet") * labelled))
     ]
 
 
 def write_images(
     model: Model, latents: Tensor, folder: Path, columns: dict[str, int] | None = None, quiet: bool = False
 ) -> list[Path]:
-    """Draw images and write ``images/000000.png`` and so on, a sheet of the first ones, and the latents.
+    """Draw images and write ``images/000000.png`` and so on, a sheet of the first ones, and the codes.
 
     Args:
         model: what draws.
@@ -97,8 +98,7 @@ def write_images(
                 pass
     with replacing(folder / "sheet.png") as temporary:
         sheet(torch.stack(first), columns=max(1, round(len(first) ** 0.5))).save(temporary, format="PNG")
-    with replacing(folder / "latents.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, latents.cpu().numpy())
+    Codes(latents, [f"{number:06d}.png" for number in range(len(latents))]).save(folder / "codes.npz")
     if columns:
         write_atomically(folder / "table.csv", _csv(len(latents), labels).encode())
     return written

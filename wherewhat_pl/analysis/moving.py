@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from tqdm import tqdm
 
+from wherewhat_pl.analysis.codes import Codes
 from wherewhat_pl.analysis.outputs import make_room
-from wherewhat_pl.analysis.project import Codes
 from wherewhat_pl.analysis.traverse import along_with_masks, base_codes, traverse, values_of
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.results import newest_per_metric, read_results

@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from data_modules.base import to_float
-from data_modules.errors import one_line
 from data_modules.photographs.decoding import CENTER_CROP, BadImage, decode
 from data_modules.photographs.sources import open_source
+from wherewhat_pl.analysis.codes import Codes
 from wherewhat_pl.analysis.outputs import warnings_as_lines
 from wherewhat_pl.errors import ConfigError, ModelError
 from wherewhat_pl.metrics.functional.tpl import shrink_for_distance
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 from wherewhat_pl.model import Model
-from wherewhat_pl.run.files import write_atomically
 
 STARTS = 256  #: random codes, the nearest image of which is another start than the recognizer's
 PIXELS = 0.1  #: weight of the mean squared difference of pixels beside the perceptual distance
-
-
-@dataclass(frozen=True)
-class Codes:
-    """What a file of codes holds.
-
-    Attributes:
-        codes: ``[N, n]``.
-        names: of the images.
-        distances: ``[N]``, perceptual, of each image to what its code draws.
-    """
-
-    codes: Tensor
-    names: list[str]
-    distances: Tensor
-
-    def save(self, path: Path) -> None:
-        """Write them as ``.npz``."""
-        buffer = io.BytesIO()
-        codes, distances = self.codes.cpu().numpy(), self.distances.cpu().numpy()
-        np.savez(buffer, codes=codes, distances=distances, names=np.array(self.names, dtype=str))
-        write_atomically(path, buffer.getvalue())
-
-    @classmethod
-    def load(cls, path: Path, num_latents: int) -> Codes:
-        """Read them; raises :class:`ConfigError` if it is no such file or one of another model."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                codes = torch.from_numpy(file["codes"]).float()
-                found = cls(codes, [str(name) for name in file["names"]], torch.from_numpy(file["distances"]).float())
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: no such file") from None
-        except Exception as error:  # zip, numpy and key errors of all kinds mean the same to the user
-            raise ConfigError(f"{path}: holds no codes ({one_line(error, 80)})") from None
-        if codes.ndim != 2 or codes.shape[1] != num_latents or len(codes) != len(found.names):
-            raise ConfigError(f"{path}: holds codes {list(codes.shape)}; this model takes [N, {num_latents}]")
-        return found
 
 
 def read_images(words: str, model: Model, key: str) -> tuple[Tensor, list[str]]:

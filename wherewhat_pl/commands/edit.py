@@ -10,11 +10,12 @@ from wherewhat_pl.analysis.settings import ModelSettings
 from wherewhat_pl.errors import ConfigError
 
 EXAMPLE = "run=runs/celeba/seed0 face=a.png,b.png from=c.png:azimuth+smile"
+ROWS = 64  #: of the grid, at most; the codes of all are written
 
 
 @dataclass(frozen=True)
 class Settings(ModelSettings):
-    face: str = MISSING  # images that are changed, or a file of codes that `project` wrote
+    face: str = MISSING  # images that are changed, or a file of codes that `generate`, `project` or `edit` wrote
     from_: str = MISSING  # IMAGE:LATENTS, an image, or a file of codes whose first counts, and names with + between
     under_mask: bool = False  # change pixels only under the masks of these latents
     steps: int = 60  # to find the codes of images, see `project`
@@ -24,6 +25,7 @@ class Settings(ModelSettings):
 def run(settings: Settings) -> int:
     import torch
 
+    from wherewhat_pl.analysis.codes import Codes
     from wherewhat_pl.analysis.edit import draw_transfer, transfer
     from wherewhat_pl.analysis.outputs import make_room, output_folder
     from wherewhat_pl.analysis.project import codes_of
@@ -47,13 +49,17 @@ def run(settings: Settings) -> int:
     faces, images = codes_of(settings.face, model, "face", settings.distance, settings.steps)
     codes, source = faces.codes.to(model.device), given.codes[0].to(model.device)
     edited = transfer(codes, source, latents)
-    columns = {} if images is None else {"face": images.to(model.device)}
-    columns |= {"as found": model.generate(codes), "from": model.generate(source[None]).expand(len(codes), -1, -1, -1)}
-    columns["edited"] = draw_transfer(model, codes, edited, latents, settings.under_mask)
+    before, after = codes[:ROWS], edited[:ROWS]
+    columns = {} if images is None else {"face": images[:ROWS].to(model.device)}
+    columns |= {
+        "as found": model.generate(before),
+        "from": model.generate(source[None]).expand(len(before), -1, -1, -1),
+    }
+    columns["edited"] = draw_transfer(model, before, after, latents, settings.under_mask)
     shown = to_uint8(torch.stack(list(columns.values()), dim=1).flatten(0, 1))
     title = "+".join(model.names[latent] for latent in latents) + " under the masks only" * settings.under_mask
     with replacing(files[0]) as temporary:
         sheet(shown, len(columns), top=list(columns), title=title).save(temporary, format="PNG")
-    type(faces)(edited, faces.names, torch.full((len(codes),), float("nan"))).save(files[1])
+    Codes(edited, faces.names).save(files[1])
     print(f"grid     {files[0]}\ncodes    {files[1]}")
     return 0

@@ -48,6 +48,7 @@ def run(settings: Settings) -> int:
     make_room(folder, files, settings.force)
     found = codes_of_images(model, images, names, settings.distance, settings.steps, settings.batch, settings.seed)
     found.save(files[0])
+    assert found.distances is not None
     for name, number in zip(names, found.distances.tolist(), strict=True):
         print(f"{number:.4f}   {name}")
     shown = torch.stack([to_uint8(images[:64]), to_uint8(model.generate(found.codes[:64]))], dim=1).flatten(0, 1)

@@ -15,7 +15,7 @@ class Settings(ModelSettings):
     top: int | None = None  # so many latents, those with the longest TPL if that was measured, else that change most
     seeds: int = 1  # base codes, a picture each, side by side in the animation
     seed: int = 0  # the first of them
-    codes: str | None = None  # a file that `project` or `edit` wrote: its first codes in place of the seeds
+    codes: str | None = None  # a file that `generate`, `project` or `edit` wrote: its first in place of the seeds
     columns: int = 9  # values per latent in the pictures
     limit: float | None = None  # from -limit to limit; null: the ranges in latents.yaml, or from -2 to 2
     frames: int = 24  # of the animation, from one end to the other

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from data_modules.images import ImageFolderDataModule
+from wherewhat_pl.analysis.codes import Codes
 from wherewhat_pl.analysis.generate import draw_latents
 from wherewhat_pl.interop.load import load
 from wherewhat_pl.pictures.pixels import to_uint8
@@ -19,18 +20,23 @@ def test_images_and_latents_belong_together(runs, command):
     assert status == 0
     folder = runs / "a" / "generated"
     assert {line.split()[1] for line in printed.splitlines()} == {
-        str(folder / name) for name in ("sheet.png", "images", "latents.npy")
+        str(folder / name) for name in ("sheet.png", "images", "codes.npz")
     }
-    model, latents = load(runs / "a"), torch.from_numpy(np.load(folder / "latents.npy"))
+    model, found = load(runs / "a"), Codes.load(folder / "codes.npz", 3)
+    latents = found.codes
     assert torch.equal(latents, model.sample(9, 3, "generate") * 0.5)
     files = sorted((folder / "images").iterdir())
-    assert [file.name for file in files] == [f"{k:06d}.png" for k in range(9)]
+    assert [file.name for file in files] == found.names == [f"{k:06d}.png" for k in range(9)]
     drawn = to_uint8(model.generate(latents)).permute(0, 2, 3, 1).numpy()
     for file, pixels in zip(files, drawn, strict=True):
         assert np.array_equal(np.asarray(Image.open(file)), pixels)
     sheet = np.asarray(Image.open(folder / "sheet.png"))
     assert sheet.shape == (3 * 64 + 4, 3 * 64 + 4, 3)
     assert np.array_equal(sheet[66:130:8, 132:196:8], drawn[5])
+
+    words = ("seeds=3", "columns=3", "frames=2", "formats=gif", f"codes={folder / 'codes.npz'}")
+    assert command("traverse", f"run={runs / 'a'}", *words)[0] == 0
+    assert len(list((runs / "a" / "traversed").glob("code*.png"))) == 3
 
 
 def test_a_labelled_data_set_is_read_back_from_its_folder_and_its_parquet(runs, command, tmp_path):
@@ -40,7 +46,7 @@ def test_a_labelled_data_set_is_read_back_from_its_folder_and_its_parquet(runs, 
     (runs / "a" / "latents.yaml").write_text("2: size\n")
     out = tmp_path / "set"
     assert command("generate", f"run={runs / 'a'}", "n=40", "attrs=size,0", f"out={out}")[0] == 0
-    latents = np.load(out / "latents.npy")
+    latents = Codes.load(out / "codes.npz", 3).codes.numpy()
     assert np.abs(latents).max() <= 2
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert list(rows[0]) == ["image", "size", "latent 0"]

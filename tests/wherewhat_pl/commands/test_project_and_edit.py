@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from wherewhat_pl.analysis.codes import Codes
 from wherewhat_pl.analysis.edit import draw_transfer, transfer
-from wherewhat_pl.analysis.project import Codes, project
+from wherewhat_pl.analysis.project import project
 from wherewhat_pl.interop.load import load
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 from wherewhat_pl.model import Model
