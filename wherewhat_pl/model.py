@@ -6,7 +6,8 @@ A trained run, the averages inside a training, networks imported from elsewhere 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
@@ -19,7 +20,7 @@ from torch import Tensor
 from data_modules.randomness import generator_for
 from wherewhat_pl.errors import ConfigError, ModelError
 from wherewhat_pl.networks.critic import Critic
-from wherewhat_pl.networks.generator import Generator
+from wherewhat_pl.networks.generator import Generator, NoisyConv
 from wherewhat_pl.networks.latents import sample_prior
 from wherewhat_pl.networks.masks import match_size
 from wherewhat_pl.networks.module_lists import module_list
@@ -105,6 +106,39 @@ class Model:
     def has_recognizer(self) -> bool:
         """Whether :meth:`encode` works."""
         return self.recognizer is not None
+
+    @property
+    def noise_maps(self) -> dict[str, Tensor]:
+        """The fixed noise that every image is drawn with: maps ``[1, 1, h, h]`` by name, without those of strength 0.
+
+        Empty without noise modules, and of a decoder of others.
+        """
+        generator = getattr(self, "generator", None)
+        parts = generator.named_modules() if generator is not None else ()
+        return {name: part.noise for name, part in parts if isinstance(part, NoisyConv) and part.strength != 0}
+
+    def with_noise(self, maps: Mapping[str, Tensor]) -> Model:
+        """The same model drawing with other noise; it shares the weights.
+
+        Args:
+            maps: by name, as :attr:`noise_maps` has them; ``[N, 1, h, h]`` for batches of N latents only.
+
+        Raises:
+            ModelError: they do not fit this model's.
+        """
+        own = self.noise_maps
+        for name, noise in maps.items():
+            if name not in own or noise.ndim != 4 or noise.shape[1:] != own[name].shape[1:]:
+                raise ModelError(f"noise map {name} {list(noise.shape)} is none of this model's")
+        if not maps:
+            return self
+        other = copy(self)
+        shared = self.generator.state_dict(keep_vars=True).values()
+        other.generator = deepcopy(self.generator, {id(tensor): tensor for tensor in shared})
+        for name, part in other.generator.named_modules():
+            if name in maps:
+                part.noise = maps[name].to(self.device)
+        return other
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from data_modules.errors import one_line
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import ConfigError, ModelError
+from wherewhat_pl.model import Model
 from wherewhat_pl.run.files import write_atomically
+
+NOISE = "noise/"  #: before the names of noise maps in a file
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,22 @@ class Codes:
         codes: ``[N, n]``.
         names: of the images.
         distances: ``[N]``, perceptual, of each image to what its code draws; None where no image was looked for.
+        noise: maps ``[N, 1, h, h]`` by name, which the images are drawn with; empty: the model's own.
     """
 
     codes: Tensor
     names: list[str]
     distances: Tensor | None = None
+    noise: dict[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, chosen: slice) -> Codes:
+        """Some of them."""
+        distances = self.distances if self.distances is None else self.distances[chosen]
+        return Codes(self.codes[chosen], self.names[chosen], distances, {k: v[chosen] for k, v in self.noise.items()})
+
+    def on(self, model: Model) -> Model:
+        """The model with these codes' noise, which draws all of them in one batch or, if there is one, any batch."""
+        return model.with_noise(self.noise)
 
     def save(self, path: Path) -> None:
         """Write them as ``.npz``."""
@@ -35,22 +49,32 @@ class Codes:
         arrays = {"codes": self.codes.cpu().numpy(), "names": np.array(self.names, dtype=str)}
         if self.distances is not None:
             arrays["distances"] = self.distances.cpu().numpy()
+        arrays |= {NOISE + name: maps.cpu().numpy() for name, maps in self.noise.items()}
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         write_atomically(path, buffer.getvalue())
 
     @classmethod
-    def load(cls, path: Path, num_latents: int) -> Codes:
+    def load(cls, path: Path, model: Model) -> Codes:
         """Read them; raises :class:`ConfigError` if it is no such file or one of another model."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                codes, names = torch.from_numpy(file["codes"]).float(), [str(name) for name in file["names"]]
-                distances = torch.from_numpy(file["distances"]).float() if "distances" in file else None
+                found = cls(
+                    torch.from_numpy(file["codes"]).float(),
+                    [str(name) for name in file["names"]],
+                    torch.from_numpy(file["distances"]).float() if "distances" in file else None,
+                    {key.removeprefix(NOISE): torch.from_numpy(file[key]) for key in file if key.startswith(NOISE)},
+                )
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such file") from None
         except Exception as error:  # zip, numpy and key errors of all kinds mean the same to the user
             raise ConfigError(f"{path}: holds no codes ({one_line(error, 80)})") from None
-        if codes.ndim != 2 or codes.shape[1] != num_latents or len(codes) != len(names):
-            raise ConfigError(f"{path}: holds codes {list(codes.shape)}; this model takes [N, {num_latents}]")
+        codes, counts = found.codes, {len(found.names), *map(len, found.noise.values())}
+        if codes.ndim != 2 or codes.shape[1] != model.num_latents or counts != {len(codes)}:
+            raise ConfigError(f"{path}: holds codes {list(codes.shape)}; this model takes [N, {model.num_latents}]")
         if not len(codes) or not codes.isfinite().all():
             raise ConfigError(f"{path}: holds no code, or one that is not finite")
-        return cls(codes, names, distances)
+        try:
+            found.on(model)
+        except ModelError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        return found

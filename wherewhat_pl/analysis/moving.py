@@ -59,17 +59,18 @@ def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, re
     if "mp4" in formats and find_ffmpeg() is None:
         raise ConfigError(f"formats=mp4: {NO_FFMPEG}")
     if settings.codes is None:
-        known = [base_codes(model, settings.seed + k) for k in range(settings.seeds)]
+        known = [(model, base_codes(model, settings.seed + k)) for k in range(settings.seeds)]
         pictures = [folder / f"seed{settings.seed + k}.png" for k in range(settings.seeds)]
     else:
         others = base_codes(model, settings.seed)[1:]
-        chosen = Codes.load(Path(settings.codes), model.num_latents).codes[: settings.seeds].to(model.device)
-        known = [torch.cat([code[None], others]) for code in chosen]
+        given = Codes.load(Path(settings.codes), model)
+        chosen = [given[k : k + 1] for k in range(min(settings.seeds, len(given.codes)))]
+        known = [(one.on(model), torch.cat([one.codes.to(model.device), others])) for one in chosen]
         pictures = [folder / f"code{k}.png" for k in range(len(known))]
     animations = {name: folder / f"traversal.{name}" for name in formats}
     make_room(folder, [*pictures, *animations.values()], settings.force)
 
-    traversals = [traverse(model, base[0], settings.columns, settings.limit, change_over=base[1:]) for base in known]
+    traversals = [traverse(at, base[0], settings.columns, settings.limit, change_over=base[1:]) for at, base in known]
     order, why = latents_in_order(model, traversals, results)
     latents = order[: settings.top]
     print(f"latents  {', '.join(model.names[latent] for latent in latents)} (in order of {why})")
@@ -79,7 +80,7 @@ def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, re
         print(f"picture  {path}")
 
     values = values_of(model, latents, settings.frames, settings.limit)
-    drawn = [along_with_masks(model, base[0], latents, values) for base in tqdm(known, desc="animation", leave=False)]
+    drawn = [along_with_masks(at, base[0], latents, values) for at, base in tqdm(known, desc="animation", leave=False)]
     images, masks = (torch.stack(parts, dim=1) for parts in zip(*drawn, strict=True))
     names = [model.names[latent] for latent in latents]
     frames = traversal_frames(images, masks if model.has_masks else None, names)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.func import functional_call
 from tqdm import tqdm
 
 from data_modules.base import to_float
@@ -21,6 +23,7 @@ from wherewhat_pl.model import Model
 
 STARTS = 256  #: random codes, the nearest image of which is another start than the recognizer's
 PIXELS = 0.1  #: weight of the mean squared difference of pixels beside the perceptual distance
+REGULARITY = 1.0  #: weight of what neighbours in noise maps have in common
 
 
 def read_images(words: str, model: Model, key: str) -> tuple[Tensor, list[str]]:
@@ -68,12 +71,13 @@ def project(
     learning_rate: float = 0.1,
     batch: int = 16,
     seed: int = 0,
+    noise: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Tensor, Tensor]:
-    """Codes whose images look like given ones.
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Codes, and noise maps, whose images look like given ones.
 
-    Each image starts from the better of what the recognizer says and the nearest of some random images; then Adam
-    follows the perceptual distance, with a falling rate, and the best code on the way is kept.
+    Each image starts from the better of what the recognizer says and the nearest of some random images, with the
+    model's own noise; then Adam follows the perceptual distance, with a falling rate, and the best on the way is kept.
 
     Args:
         model: of our own networks; a recognizer helps, but need not be there.
@@ -83,10 +87,11 @@ def project(
         learning_rate: of Adam, at first.
         batch: images at a time.
         seed: of the random starts.
+        noise: look for noise maps too, where the model has any, kept like noise as Karras et al. 2020 do (appendix D).
         progress: called with steps done and steps to do.
 
     Returns:
-        Codes ``[N, n]`` and distances ``[N]``.
+        Codes ``[N, n]``, distances ``[N]``, and noise maps ``[N, 1, h, h]`` by name, none if none were looked for.
 
     Raises:
         ModelError: the model is a decoder of others, through which nothing can be differentiated.
@@ -96,6 +101,7 @@ def project(
     parts = images.to(model.device).split(batch)
     random = model.sample(STARTS, seed, "project")
     drawn = torch.cat([model.generate(part) for part in random.split(batch)])
+    own = model.noise_maps if noise and steps else {}
     found = []
     for number, part in enumerate(parts):
         offset, total = number * steps, len(parts) * steps
@@ -105,41 +111,80 @@ def project(
         if model.has_recognizer:
             starts.append(model.encode(part))
         with torch.no_grad():
-            far = torch.stack([_distances(model, start, target, distance)[0] for start in starts])
-        best = torch.stack(starts)[far.argmin(0), torch.arange(len(part), device=part.device)]
+            far = torch.stack([_distances(model, start, {}, target, distance)[0] for start in starts])
         nearest = far.min(0).values
-        code = best.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([code], learning_rate, betas=(0.9, 0.99))
+        code = torch.stack(starts)[far.argmin(0), torch.arange(len(part), device=part.device)].requires_grad_(True)
+        maps = {name: fixed.repeat(len(part), 1, 1, 1).requires_grad_(True) for name, fixed in own.items()}
+        best = [tensor.detach().clone() for tensor in (code, *maps.values())]
+        optimizer = torch.optim.Adam([code, *maps.values()], learning_rate, betas=(0.9, 0.99))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
         for step in range(steps):
             with torch.enable_grad():
-                away, shown = _distances(model, code, target, distance)
+                away, shown = _distances(model, code, maps, target, distance)
                 loss = away.sum() + PIXELS * (shown - part).square().mean((1, 2, 3)).sum()
-            _keep_better(best, nearest, code, away)
+                loss = loss + REGULARITY * sum(regularity(each).sum() for each in maps.values())
+            _keep_better(best, nearest, (code, *maps.values()), away)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
+            _standardize(maps.values())
             progress(offset + step + 1, total)
         with torch.no_grad():
-            _keep_better(best, nearest, code, _distances(model, code, target, distance)[0])
+            last = _distances(model, code, maps, target, distance)[0]
+        _keep_better(best, nearest, (code, *maps.values()), last)
         found.append((best, nearest))
-    return torch.cat([code for code, _ in found]), torch.cat([away for _, away in found])
+    codes, *noises = (torch.cat(tensors) for tensors in zip(*(best for best, _ in found), strict=True))
+    return codes, torch.cat([away for _, away in found]), dict(zip(own, noises, strict=True))
 
 
-def _distances(model: Model, codes: Tensor, target: Tensor, distance: PerceptualDistance) -> tuple[Tensor, Tensor]:
-    shown = model.generator(codes).float()
+def regularity(maps: Tensor) -> Tensor:
+    """How much neighbours in noise maps have in common: ``[B, 1, h, h] -> [B]``, near 0 for noise.
+
+    Squared autocorrelation one pixel to the right and down, summed over the map and its means over 2 x 2, 4 x 4...
+    pixels down to 8 (Karras et al. 2020, appendix D): without it, maps would come to show the image.
+    """
+    total = maps.new_zeros(len(maps))
+    while True:
+        for dim in (2, 3):
+            total = total + (maps * maps.roll(1, dim)).mean((1, 2, 3)).square()
+        if maps.shape[-1] <= 8:
+            return total
+        maps = F.avg_pool2d(maps, 2)
+
+
+def _distances(
+    model: Model, codes: Tensor, maps: Mapping[str, Tensor], target: Tensor, distance: PerceptualDistance
+) -> tuple[Tensor, Tensor]:
+    buffers = {f"{name}.noise": noise for name, noise in maps.items()}
+    shown = functional_call(model.generator, buffers, (codes,)).float()
     return distance.between(distance.features(shrink_for_distance(shown)), target), shown
 
 
 @torch.no_grad()
-def _keep_better(best: Tensor, nearest: Tensor, code: Tensor, away: Tensor) -> None:
+def _keep_better(best: Sequence[Tensor], nearest: Tensor, tensors: Sequence[Tensor], away: Tensor) -> None:
     better = away < nearest
-    best[better], nearest[better] = code[better], away[better]
+    for kept, tensor in zip(best, tensors, strict=True):
+        kept[better] = tensor[better]
+    nearest[better] = away[better]
+
+
+@torch.no_grad()
+def _standardize(maps: Iterable[Tensor]) -> None:
+    for noise in maps:
+        noise -= noise.mean((1, 2, 3), keepdim=True)
+        noise *= noise.square().mean((1, 2, 3), keepdim=True).add(1e-8).rsqrt()
 
 
 def codes_of_images(
-    model: Model, images: Tensor, names: list[str], distance: str, steps: int, batch: int = 16, seed: int = 0
+    model: Model,
+    images: Tensor,
+    names: list[str],
+    distance: str,
+    steps: int,
+    noise: bool = True,
+    batch: int = 16,
+    seed: int = 0,
 ) -> Codes:
     """Images projected by :func:`project`, with a bar."""
     with tqdm(desc="project", unit="step", leave=False, dynamic_ncols=True) as bar, warnings_as_lines():
@@ -149,13 +194,16 @@ def codes_of_images(
             bar.update(done - bar.n)
 
         measure = PerceptualDistance(distance).to(model.device)
-        codes, distances = project(model, images, measure, steps, batch=batch, seed=seed, progress=show)
-    return Codes(codes, names, distances)
+        found = project(model, images, measure, steps, batch=batch, seed=seed, noise=noise, progress=show)
+    codes, distances, maps = found
+    return Codes(codes, names, distances, maps)
 
 
-def codes_of(words: str, model: Model, key: str, distance: str, steps: int) -> tuple[Codes, Tensor | None]:
+def codes_of(
+    words: str, model: Model, key: str, distance: str, steps: int, noise: bool = True
+) -> tuple[Codes, Tensor | None]:
     """Codes of what a user named, a file of codes, or images, which are projected; and the images, if it was these."""
     if words.endswith(".npz"):
-        return Codes.load(Path(words), model.num_latents), None
+        return Codes.load(Path(words), model), None
     images, names = read_images(words, model, key)
-    return codes_of_images(model, images, names, distance, steps), images
+    return codes_of_images(model, images, names, distance, steps, noise), images

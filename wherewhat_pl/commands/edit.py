@@ -19,6 +19,7 @@ class Settings(ModelSettings):
     from_: str = MISSING  # IMAGE:LATENTS, an image, or a file of codes whose first counts, and names with + between
     under_mask: bool = False  # change pixels only under the masks of these latents
     steps: int = 60  # to find the codes of images, see `project`
+    noise: bool = True  # look for noise maps of images too, see `project`
     distance: str = "stlpips_vgg"  # perceptual distance, see `project`
 
 
@@ -45,21 +46,19 @@ def run(settings: Settings) -> int:
     folder = output_folder(settings.run, settings.out, "edited")
     files = [folder / "edited.png", folder / "codes.npz"]
     make_room(folder, files, settings.force)
-    given, _ = codes_of(giver, model, "from", settings.distance, settings.steps)
-    faces, images = codes_of(settings.face, model, "face", settings.distance, settings.steps)
-    codes, source = faces.codes.to(model.device), given.codes[0].to(model.device)
-    edited = transfer(codes, source, latents)
-    before, after = codes[:ROWS], edited[:ROWS]
+    given, _ = codes_of(giver, model, "from", settings.distance, settings.steps, settings.noise)
+    faces, images = codes_of(settings.face, model, "face", settings.distance, settings.steps, settings.noise)
+    given, shown_faces = given[:1], faces[:ROWS]
+    edited = transfer(faces.codes, given.codes[0], latents)
+    before, after = shown_faces.codes, edited[:ROWS]
     columns = {} if images is None else {"face": images[:ROWS].to(model.device)}
-    columns |= {
-        "as found": model.generate(before),
-        "from": model.generate(source[None]).expand(len(before), -1, -1, -1),
-    }
-    columns["edited"] = draw_transfer(model, before, after, latents, settings.under_mask)
+    columns["as found"] = shown_faces.on(model).generate(before)
+    columns["from"] = given.on(model).generate(given.codes).expand(len(before), -1, -1, -1)
+    columns["edited"] = draw_transfer(shown_faces.on(model), before, after, latents, settings.under_mask)
     shown = to_uint8(torch.stack(list(columns.values()), dim=1).flatten(0, 1))
     title = "+".join(model.names[latent] for latent in latents) + " under the masks only" * settings.under_mask
     with replacing(files[0]) as temporary:
         sheet(shown, len(columns), top=list(columns), title=title).save(temporary, format="PNG")
-    Codes(edited, faces.names).save(files[1])
+    Codes(edited, faces.names, noise=faces.noise).save(files[1])
     print(f"grid     {files[0]}\ncodes    {files[1]}")
     return 0

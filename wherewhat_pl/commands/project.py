@@ -17,6 +17,7 @@ EXAMPLE = "run=runs/celeba/seed0 images=a.png,b.png"
 class Settings(ModelSettings):
     images: str = MISSING  # image files with commas between them, or a folder, zip or parquet file of images
     steps: int = 60  # of the optimization; 0: what the recognizer says, or the nearest of some random images
+    noise: bool = True  # look for noise maps too, if the generator has any; false: codes only
     batch: int = 16  # images at once
     seed: int = 0  # of the random images
     distance: str = "stlpips_vgg"  # perceptual distance
@@ -46,12 +47,15 @@ def run(settings: Settings) -> int:
     folder = output_folder(settings.run, settings.out, "projected")
     files = [folder / "codes.npz", folder / "sheet.png"]
     make_room(folder, files, settings.force)
-    found = codes_of_images(model, images, names, settings.distance, settings.steps, settings.batch, settings.seed)
+    found = codes_of_images(
+        model, images, names, settings.distance, settings.steps, settings.noise, settings.batch, settings.seed
+    )
     found.save(files[0])
     assert found.distances is not None
     for name, number in zip(names, found.distances.tolist(), strict=True):
         print(f"{number:.4f}   {name}")
-    shown = torch.stack([to_uint8(images[:64]), to_uint8(model.generate(found.codes[:64]))], dim=1).flatten(0, 1)
+    first = found[:64]
+    shown = torch.stack([to_uint8(images[:64]), to_uint8(first.on(model).generate(first.codes))], dim=1).flatten(0, 1)
     with replacing(files[1]) as temporary:
         sheet(shown, 2, top=["image", "found"]).save(temporary, format="PNG")
     print(f"mean {settings.distance} {float(found.distances.mean()):.4f}\ncodes    {files[0]}\nsheet    {files[1]}")

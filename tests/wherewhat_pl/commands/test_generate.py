@@ -22,7 +22,8 @@ def test_images_and_latents_belong_together(runs, command):
     assert {line.split()[1] for line in printed.splitlines()} == {
         str(folder / name) for name in ("sheet.png", "images", "codes.npz")
     }
-    model, found = load(runs / "a"), Codes.load(folder / "codes.npz", 3)
+    model = load(runs / "a")
+    found = Codes.load(folder / "codes.npz", model)
     latents = found.codes
     assert torch.equal(latents, model.sample(9, 3, "generate") * 0.5)
     files = sorted((folder / "images").iterdir())
@@ -46,7 +47,7 @@ def test_a_labelled_data_set_is_read_back_from_its_folder_and_its_parquet(runs, 
     (runs / "a" / "latents.yaml").write_text("2: size\n")
     out = tmp_path / "set"
     assert command("generate", f"run={runs / 'a'}", "n=40", "attrs=size,0", f"out={out}")[0] == 0
-    latents = Codes.load(out / "codes.npz", 3).codes.numpy()
+    latents = Codes.load(out / "codes.npz", load(runs / "a")).codes.numpy()
     assert np.abs(latents).max() <= 2
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert list(rows[0]) == ["image", "size", "latent 0"]
