@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wherewhat_pl.evaluation.results import Row
+from wherewhat_pl.report.made import Made
 
 #: Metrics that are shown large, if they were measured.
 TILES = {"fvm": "FactorVAE metric", "mig": "MIG", "dci": "DCI disentanglement", "sap": "SAP", "where": "mask lift"}
@@ -22,6 +23,7 @@ class Contents:
         title: experiment and name.
         facts: label and value.
         warnings: sentences.
+        names: of the latents, by position.
         traversals: PNG of the newest traversal picture and the images seen when it was drawn.
         curves: PNG.
         latents: a dictionary per latent: ``latent``, ``tpl``, ``std``, ``active``, and where known ``lift``, ``area``.
@@ -30,12 +32,14 @@ class Contents:
             latent of each factor; or None.
         metrics: newest row of each metric, with ``about``, by name.
         settings: the run's ``config.yaml``.
-        folder: of the run, as commands take it.
+        made: what commands have made of the run.
+        folder: of the run, as a word of a command.
     """
 
     title: str
     facts: list[tuple[str, str]]
     warnings: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     traversals: tuple[bytes, int] | None = None
     curves: bytes | None = None
     latents: list[dict[str, Any]] = field(default_factory=list)
@@ -43,16 +47,22 @@ class Contents:
     matrix: dict[str, Any] | None = None
     metrics: dict[str, Row] = field(default_factory=dict)
     settings: str = ""
+    made: Made = field(default_factory=Made)
     folder: str = ""
 
 
 def page(contents: Contents) -> str:
     """The whole page; nothing in ``contents`` can open a tag or leave an attribute."""
-    return TEMPLATES.get_template("page.html").render(vars(contents), tiles=TILES.items())
+    called = [f"{k} {name}" for k, name in enumerate(contents.names) if name != f"latent {k}"]
+    return TEMPLATES.get_template("page.html").render(vars(contents), tiles=TILES.items(), called=called)
 
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def _count(value: object) -> object:
@@ -70,4 +80,5 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"number": _number, "percent": "{:.1%}".format, "count": _count, "base64": _base64}
+TEMPLATES.filters |= {"number": _number, "percent": "{:.1%}".format, "count": _count}
+TEMPLATES.filters |= {"base64": _base64, "megabytes": _megabytes}

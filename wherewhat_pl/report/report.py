@@ -15,6 +15,7 @@ from wherewhat_pl.evaluation.measures import with_threshold
 from wherewhat_pl.evaluation.registry import METRICS, tpl_metrics
 from wherewhat_pl.evaluation.results import Row, fits, newest_per_metric, read_results
 from wherewhat_pl.pictures.plots import curves_picture
+from wherewhat_pl.report.made import made_of
 from wherewhat_pl.report.page import Contents, page
 from wherewhat_pl.run.files import read_rows, write_atomically
 from wherewhat_pl.run.folder import RunDir
@@ -72,10 +73,12 @@ def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
     ]
     if "imported" in loaded.model.about:  # what our settings say of its training is not its own
         facts = [(key, value) for key, value in facts if key not in ("loss", "batch", "seed")]
+    made = made_of(run, loaded.model.num_latents, unread.append)
     return Contents(
         title=f"{config.experiment} / {run.path.name}",
         facts=facts,
         warnings=warnings_about(loaded, list(newest.values()), tpl) + list(dict.fromkeys(unread)),
+        names=loaded.model.names,
         traversals=_newest_picture(run.pictures),
         curves=curves_picture(_numbers(run.metrics_file), CURVES),
         latents=_latents(tpl, newest.get("where")),
@@ -83,7 +86,8 @@ def collect(loaded: LoadedRun, threshold: float | None = None) -> Contents:
         matrix=_matrix(newest["mig"]["details"]) if "mig" in newest else None,
         metrics={name: newest[name] | {"about": metric.about} for name, metric in METRICS.items() if name in newest},
         settings=_settings_text(run),
-        folder=shlex.quote("/".join(run.path.resolve().parts[-3:])),  # runs/EXPERIMENT/NAME, and nothing of the machine
+        made=made,
+        folder=shlex.quote(_from_here(run.path)),
     )
 
 
@@ -162,6 +166,12 @@ def _newest_picture(folder: Path) -> tuple[bytes, int] | None:
     if not pictures:
         return None
     return max(pictures).read_bytes(), int(max(pictures).stem.removeprefix("images-"))
+
+
+def _from_here(path: Path) -> str:
+    """A path as one would type it, from the working directory on if it is inside."""
+    here = Path.cwd()
+    return str(path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path)
 
 
 def _settings_text(run: RunDir) -> str:
