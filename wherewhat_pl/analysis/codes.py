@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data_modules.errors import one_line
@@ -15,6 +17,7 @@ from wherewhat_pl.errors import ConfigError, ModelError
 from wherewhat_pl.model import Model
 from wherewhat_pl.run.files import write_atomically
 
+LIMIT = 100  #: of what a latent or noise can be; NaN is beyond it
 NOISE = "noise/"  #: before the names of noise maps in a file
 
 
@@ -43,6 +46,11 @@ class Codes:
         """The model with these codes' noise, which draws all of them in one batch or, if there is one, any batch."""
         return model.with_noise(self.noise)
 
+    def to(self, device: torch.device) -> Codes:
+        """All of them on a device."""
+        distances = self.distances if self.distances is None else self.distances.to(device)
+        return Codes(self.codes.to(device), self.names, distances, {k: v.to(device) for k, v in self.noise.items()})
+
     def save(self, path: Path) -> None:
         """Write them as ``.npz``."""
         buffer = io.BytesIO()
@@ -58,23 +66,27 @@ class Codes:
         """Read them; raises :class:`ConfigError` if it is no such file or one of another model."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                found = cls(
-                    torch.from_numpy(file["codes"]).float(),
-                    [str(name) for name in file["names"]],
-                    torch.from_numpy(file["distances"]).float() if "distances" in file else None,
-                    {key.removeprefix(NOISE): torch.from_numpy(file[key]) for key in file if key.startswith(NOISE)},
-                )
+                noise = {key.removeprefix(NOISE): _numbers(file[key]) for key in file if key.startswith(NOISE)}
+                distances = _numbers(file["distances"]) if "distances" in file else None
+                found = cls(_numbers(file["codes"]), [str(name) for name in file["names"]], distances, noise)
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such file") from None
         except Exception as error:  # zip, numpy and key errors of all kinds mean the same to the user
             raise ConfigError(f"{path}: holds no codes ({one_line(error, 80)})") from None
-        codes, counts = found.codes, {len(found.names), *map(len, found.noise.values())}
-        if codes.ndim != 2 or codes.shape[1] != model.num_latents or counts != {len(codes)}:
+        codes, tensors = found.codes, [*noise.values(), *([] if distances is None else [distances])]
+        lengths = {len(found.names), *map(len, tensors)}
+        if codes.ndim != 2 or codes.shape[1] != model.num_latents or lengths != {len(codes)}:
             raise ConfigError(f"{path}: holds codes {list(codes.shape)}; this model takes [N, {model.num_latents}]")
-        if not len(codes) or not codes.isfinite().all():
-            raise ConfigError(f"{path}: holds no code, or one that is not finite")
+        if not len(codes) or not all((each.abs() <= LIMIT).all() for each in (codes, *noise.values())):
+            raise ConfigError(f"{path}: holds no code, or a number outside of -{LIMIT} to {LIMIT}")
         try:
             found.on(model)
         except ModelError as error:
             raise ConfigError(f"{path}: {error}") from None
-        return found
+        return found.to(model.device)
+
+
+def _numbers(array: NDArray[Any]) -> Tensor:
+    if array.dtype.kind not in "fiu" or not array.ndim:
+        raise ValueError(f"an array of {array.dtype} {list(array.shape)}")
+    return torch.from_numpy(array.astype(np.float32))

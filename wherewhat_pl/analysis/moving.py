@@ -65,7 +65,7 @@ def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, re
         others = base_codes(model, settings.seed)[1:]
         given = Codes.load(Path(settings.codes), model)
         chosen = [given[k : k + 1] for k in range(min(settings.seeds, len(given.codes)))]
-        known = [(one.on(model), torch.cat([one.codes.to(model.device), others])) for one in chosen]
+        known = [(one.on(model), torch.cat([one.codes, others])) for one in chosen]
         pictures = [folder / f"code{k}.png" for k in range(len(known))]
     animations = {name: folder / f"traversal.{name}" for name in formats}
     make_room(folder, [*pictures, *animations.values()], settings.force)

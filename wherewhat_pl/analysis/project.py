@@ -199,11 +199,6 @@ def codes_of_images(
     return Codes(codes, names, distances, maps)
 
 
-def codes_of(
-    words: str, model: Model, key: str, distance: str, steps: int, noise: bool = True
-) -> tuple[Codes, Tensor | None]:
-    """Codes of what a user named, a file of codes, or images, which are projected; and the images, if it was these."""
-    if words.endswith(".npz"):
-        return Codes.load(Path(words), model), None
-    images, names = read_images(words, model, key)
-    return codes_of_images(model, images, names, distance, steps, noise), images
+def read_codes_or_images(words: str, model: Model, key: str) -> Codes | tuple[Tensor, list[str]]:
+    """What a user named: a file of codes, or else images, as :func:`read_images` gives them."""
+    return Codes.load(Path(words), model) if words.endswith(".npz") else read_images(words, model, key)

@@ -29,7 +29,7 @@ def run(settings: Settings) -> int:
     from wherewhat_pl.analysis.codes import Codes
     from wherewhat_pl.analysis.edit import draw_transfer, transfer
     from wherewhat_pl.analysis.outputs import make_room, output_folder
-    from wherewhat_pl.analysis.project import codes_of
+    from wherewhat_pl.analysis.project import codes_of_images, read_codes_or_images
     from wherewhat_pl.interop.load import load
     from wherewhat_pl.pictures.pixels import to_uint8
     from wherewhat_pl.pictures.sheet import sheet
@@ -43,14 +43,20 @@ def run(settings: Settings) -> int:
     if not colon or not giver or not words:
         raise ConfigError(f"from={settings.from_}: say which latents of which image, from=c.png:3+9")
     latents = find_latents(words.split("+"), model.latents, "from")
+    sources = read_codes_or_images(giver, model, "from"), read_codes_or_images(settings.face, model, "face")
     folder = output_folder(settings.run, settings.out, "edited")
     files = [folder / "edited.png", folder / "codes.npz"]
     make_room(folder, files, settings.force)
-    given, _ = codes_of(giver, model, "from", settings.distance, settings.steps, settings.noise)
-    faces, images = codes_of(settings.face, model, "face", settings.distance, settings.steps, settings.noise)
+    given, faces = (
+        each
+        if isinstance(each, Codes)
+        else codes_of_images(model, *each, settings.distance, settings.steps, settings.noise)
+        for each in sources
+    )
     given, shown_faces = given[:1], faces[:ROWS]
     edited = transfer(faces.codes, given.codes[0], latents)
     before, after = shown_faces.codes, edited[:ROWS]
+    images = None if isinstance(sources[1], Codes) else sources[1][0]
     columns = {} if images is None else {"face": images[:ROWS].to(model.device)}
     columns["as found"] = shown_faces.on(model).generate(before)
     columns["from"] = given.on(model).generate(given.codes).expand(len(before), -1, -1, -1)

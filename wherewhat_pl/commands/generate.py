@@ -8,6 +8,7 @@ from wherewhat_pl.analysis.settings import ModelSettings
 from wherewhat_pl.errors import ConfigError
 
 EXAMPLE = "run=runs/shapes3d_quick/seed0 n=1000 attrs=3,9"
+MOST = 10_000_000  #: images, whose codes are kept in memory
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Settings(ModelSettings):
     limit: float | None = None  # latents are drawn between -limit and limit; null: 2 with attrs, else no limit
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ConfigError(f"n={self.n}: must be at least 1")
+        if not 1 <= self.n <= MOST:
+            raise ConfigError(f"n={self.n}: must be at least 1 and at most {MOST:,}")
         if not 0 <= self.psi <= 10:
             raise ConfigError(f"psi={self.psi}: must be between 0 and 10")
         if self.limit is not None and not 0 < self.limit <= 10:

@@ -164,24 +164,3 @@ def test_under_the_mask_nothing_else_changes(trained):
     places = torch.maximum(model.masks(codes)[:, 1:2], model.masks(edited)[:, 1:2])
     assert ((kept - before).abs() <= 2 * places * (after - before).abs() + 1e-6).all()
     assert (kept - before).abs().max() > 0
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["project", "images=none.png"], "images: there is no none.png"),
-        (["project", "images=TEXT"], "not an image of a known format"),
-        (["edit", "face=codes.npz", "from=a.png"], "from=a.png: say which latents of which image"),
-        (["edit", "face=codes.npz", "from=a.png:9"], "from=9: is out of range"),
-        (["edit", "face=codes.npz"], "from=... is missing"),
-        (["edit", "face=none.npz", "from=none.npz:1"], "none.npz: no such file"),
-        (["edit", "face=TEXT.npz", "from=TEXT.npz:1"], "holds no codes"),
-    ],
-)
-def test_what_cannot_be_used_is_one_line(runs, command, words, said, tmp_path):
-    for name in ("text.png", "text.png.npz"):
-        (tmp_path / name).write_text("no image")
-    words = [word.replace("TEXT", str(tmp_path / "text.png")) for word in words]
-    status, _, complaint = command(words[0], f"run={runs / 'a'}", *words[1:])
-    assert (status, complaint.count("\n")) == (2, 1)
-    assert said in complaint
