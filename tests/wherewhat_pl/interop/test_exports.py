@@ -17,7 +17,7 @@ import wherewhat_pl
 from wherewhat_pl.errors import CheckpointError, ModelError
 from wherewhat_pl.evaluation.results import append_result
 from wherewhat_pl.interop import safetensors, torch_file
-from wherewhat_pl.interop.load import load
+from wherewhat_pl.interop.load import SHIPPED, load
 from wherewhat_pl.model import Latent, Model
 from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.generator import Generator
@@ -247,3 +247,19 @@ def test_a_model_ships_with_the_package_and_its_masks_lie_where_its_latents_act(
     monkeypatch.chdir(tmp_path)
     assert command("generate", "run=pretrained:shapes3d_quick", "n=2")[0] == 0
     assert (tmp_path / "shapes3d_quick_generated" / "sheet.png").exists(), "not beside the package's file"
+
+
+@pytest.mark.parametrize(("name", "named", "where"), [("celeba_quick", "skin tone", 12), ("dsprites_quick", "size", 8)])
+def test_the_others_that_ship_change_the_middle_of_the_picture_by_what_they_name(name, named, where):
+    model = load(f"pretrained:{name}")
+    assert (SHIPPED / f"{name}.safetensors").stat().st_size < 1_000_000
+    assert f"`make train EXP={name}`" in (SHIPPED / f"{name}.safetensors.md").read_text()
+    latents = model.sample(64)
+    latents[:, model.names.index(named)] = -2
+    changed = latents.clone()
+    changed[:, model.names.index(named)] = 2
+    change = (model.generate(latents) - model.generate(changed)).abs().mean((0, 1))  # [H, W]
+    middle = change[where : 32 - where, where : 32 - where].mean()
+    assert middle > 2 * (change.sum() - change[where : 32 - where, where : 32 - where].sum()) / (
+        32**2 - (32 - 2 * where) ** 2
+    )
