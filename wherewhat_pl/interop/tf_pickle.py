@@ -108,7 +108,11 @@ def read_pickle(path: Path) -> Any:
             return _Machine(size).run(_Bounded(file, size))
         except ConfigError:
             raise
+        except MemoryError:
+            raise ConfigError("refused: it claims more than this machine's memory holds; or that is full") from None
         except Exception as error:  # of many kinds, which mean the same to the user
+            if "sys.maxsize" in str(error):  # so says the standard library of a length, before it would read
+                raise ConfigError("refused: it claims more than any memory holds") from None
             raise ConfigError(f"is no pickle of networks, or is damaged ({one_line(error, 80)})") from None
 
 
@@ -224,6 +228,8 @@ class _Machine:
                 state = self.stack.pop()
                 self.fill(self.stack[-1], state)
             case _:  # persistent ids, extension codes, old instances, buffers outside of the file
+                if opcode == "INST":  # a name and its call in one
+                    _named(*argument.split(" ", 1))
                 raise ConfigError(f"refused: it uses {opcode}, which no network needs")
 
     def spend(self, steps: int) -> None:
@@ -270,7 +276,10 @@ class _Machine:
                 return _Kind(match[2], match[1] or "=")
             case "dtype", (str(name), *_):
                 raise ConfigError(f"refused: an array of type '{name[:20]}', not of numbers")
-            case "empty array", (_Name(meaning="ndarray"), *_):
+            case "empty array", (_Name(meaning="ndarray"), tuple(shape), b"b" | "b"):  # of bytes, until it is filled
+                claimed = _count(shape)
+                if shape != (0,):
+                    raise ConfigError(f"refused: an array that claims {_amount(claimed)} before it is filled")
                 return Array()
             case "scalar", (_Kind() as kind, raw):
                 return self.array(raw, kind, (1,), "C")[0]
@@ -300,9 +309,7 @@ class _Machine:
     def array(self, raw: Any, kind: _Kind, shape: tuple[Any, ...], order: Any) -> np.ndarray:
         """Bytes as an array; nothing is copied, so that it takes no memory beyond the file's own."""
         dtype = np.dtype(f"{kind.order}{kind.name}")
-        if len(shape) > 16 or not all(type(side) is int and side >= 0 for side in shape):
-            raise ConfigError("refused: an array whose shape is none")
-        claimed, raw = math.prod(shape) * dtype.itemsize, self.bytes_of(raw) if isinstance(raw, str) else raw
+        claimed, raw = _count(shape) * dtype.itemsize, self.bytes_of(raw) if isinstance(raw, str) else raw
         if not isinstance(raw, bytes | bytearray) or len(raw) != claimed:
             held = f"{len(raw):,} bytes" if isinstance(raw, bytes | bytearray) else f"a {type(raw).__name__}"
             raise ConfigError(f"refused: an array that claims {_amount(claimed)} and holds {held}")
@@ -323,6 +330,13 @@ def _named(module: Any, name: Any) -> _Name:
         known = f"{ALIASES[module]}.{name}, spelt " if module in ALIASES else ""
         raise ConfigError(f"refused: it asks for {known}{full}, which no network needs; nothing was run")
     return _Name(full, NAMES[full])
+
+
+def _count(shape: tuple[Any, ...]) -> int:
+    """Of numbers in an array."""
+    if len(shape) > 16 or not all(type(side) is int and side >= 0 for side in shape):
+        raise ConfigError("refused: an array whose shape is none")
+    return math.prod(shape)
 
 
 def _plain(value: Any, kind: type) -> Any:

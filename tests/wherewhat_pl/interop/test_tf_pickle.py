@@ -129,6 +129,7 @@ CLAIMS = {
     "an array of 100 GB": ARRAY + b"(K\x01" + HUGE + b"\x85" + DTYPE % b"u1" + b"\x89U\x01atb.",
     "and of more than there is": ARRAY + b"(K\x01" + HUGE * 3 + b"\x87" + DTYPE % b"f8" + b"\x89U\x01atb.",
     "with a negative side": ARRAY + b"(K\x01J\xff\xff\xff\xff\x85" + DTYPE % b"f8" + b"\x89U\x01atb.",
+    "an array that is never filled": ARRAY.replace(b"K\x00\x85", HUGE + b"\x85") + b".",
     "a scalar of nothing": b"\x80\x02cnumpy.core.multiarray\nscalar\n" + DTYPE % b"f8" + b"U\x01a\x86R.",
     "a buffer": b"\x80\x02cnumpy.core.numeric\n_frombuffer\n(U\x01a" + DTYPE % b"f8" + HUGE + b"\x85U\x01CtR.",
     "long texts": b"\x80\x02cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nU\x09U99999999K\x00K\x01\x87R.",
@@ -158,6 +159,22 @@ def test_a_claim_is_said_in_numbers(refused):
     assert said == "a.pkl: refused: an array that claims 100,000,000,000 bytes and holds 1 bytes"
     said = refused(CLAIMS["more bytes"])
     assert said == "a.pkl: refused: it claims 100,000,000,000 bytes where 2 are left; or it was cut off"
+    said = refused(CLAIMS["an array that is never filled"])
+    assert said == "a.pkl: refused: an array that claims 100,000,000,000 bytes before it is filled"
+
+
+@pytest.mark.parametrize("opcode", [b"\x8e", b"\x8d", b"\x96"])
+def test_a_claim_that_no_number_of_this_machine_holds_is_a_claim_and_no_damage(refused, opcode):
+    said = refused(b"\x80\x05" + opcode + b"\xff" * 8 + b"a.")
+    assert said == "a.pkl: refused: it claims more than any memory holds"
+
+
+def test_what_this_machine_has_no_memory_for_is_a_claim_and_no_damage(refused, monkeypatch):
+    def full(file, count):
+        raise MemoryError
+
+    monkeypatch.setattr(tf_pickle._Bounded, "read", full)
+    assert "refused: it claims more than this machine's memory holds" in refused(b"\x80\x02C\x01a.")
 
 
 ODD = {
@@ -179,7 +196,9 @@ ODD = {
     "another codec": (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aU\x03zip\x86R.", "a call of _codecs.encode"),
     "a persistent id": (b"Pa\n.", "PERSID"),
     "an extension": (b"\x80\x02\x82\x01.", "EXT1"),
-    "an old instance": (b"(ios\nsystem\n.", "INST"),
+    "an old instance": (b"(S'id'\nios\nsystem\n.", "asks for os.system"),
+    "and one of a builtin": (b"(S'1'\ni__builtin__\neval\n.", "asks for builtins.eval, spelt __builtin__.eval"),
+    "and one of a known name": (b"(i__builtin__\nset\n.", "it uses INST"),
     "a new instance with names": (b"\x80\x04\x8c\x02os\x8c\x06system\x93)}\x92.", "os.system"),
     "a name in a name": (b"\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.", "numpy.ndarray.dumps"),
     "a buffer outside": (b"\x80\x05\x97.", "NEXT_BUFFER"),
