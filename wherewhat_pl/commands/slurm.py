@@ -37,17 +37,17 @@ def run(settings: Settings) -> int:
     resources = Resources(settings.nodes, settings.gpus, settings.tasks, settings.cpus, settings.time, settings.seeds)
     if (settings.exp is None) == (settings.agent is None):
         raise ConfigError("exp: say what to train, or agent=... which sweep to work for; one of them")
+    try:
+        options = shlex.split(settings.sbatch or "")
+    except ValueError as error:
+        raise ConfigError(f"sbatch={settings.sbatch}: {error}") from None
     if settings.exp is not None:
         config = load_config(settings.exp, settings.overrides)
         submission = prepare(config, settings.exp, settings.overrides, resources, settings.setup)
     else:
         if settings.overrides:
             raise ConfigError(f"{settings.overrides[0]}: a sweep's trainings are set in its file")
-        submission = prepare_agent(settings.agent or "", settings.count, resources, settings.setup)
-    try:
-        options = shlex.split(settings.sbatch or "")
-    except ValueError as error:
-        raise ConfigError(f"sbatch={settings.sbatch}: {error}") from None
+        submission = prepare_agent(settings.agent or "", settings.count, resources, settings.setup, options)
     if settings.dry:
         print(submission.script, end="")
         return 0

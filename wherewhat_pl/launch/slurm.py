@@ -95,10 +95,12 @@ class Submission:
     Attributes:
         script: what ``sbatch`` reads.
         runs: the run of each seed of an array; the only one by None; empty for an agent, whose sweep names its runs.
+        log: of an agent, as ``sbatch --output`` reads it.
     """
 
     script: str
     runs: dict[int | None, RunDir]
+    log: str = ""
 
 
 def prepare(
@@ -142,7 +144,9 @@ def prepare(
     return Submission(script, {seed: RunDir(run.replace(SEED, str(seed))) for seed in seeds})
 
 
-def prepare_agent(sweep: str, count: int | None, resources: Resources, setup: str | None) -> Submission:
+def prepare_agent(
+    sweep: str, count: int | None, resources: Resources, setup: str | None, options: Sequence[str] = ()
+) -> Submission:
     """Fill the job script for an agent of a sweep; nothing is written.
 
     Args:
@@ -150,6 +154,7 @@ def prepare_agent(sweep: str, count: int | None, resources: Resources, setup: st
         count: trainings of each start of the job; None: until the sweep has no more.
         resources: what the job asks for, all of it for each training.
         setup: as for :func:`prepare`.
+        options: for ``sbatch``, which may ask for an array of agents.
 
     Raises:
         ConfigError: one sentence on what does not fit.
@@ -158,10 +163,11 @@ def prepare_agent(sweep: str, count: int | None, resources: Resources, setup: st
     if resources.seeds:
         raise ConfigError("seeds: a sweep gives each training its own; --array=1-4 in sbatch makes four agents")
     words = ["agent", f"sweep={sweep}", *([] if count is None else [f"count={count}"])]
-    log = f"{AGENTS}/slurm-%j.out"
+    is_array = any(option.startswith(("--array", "-a")) for option in options)
+    log = f"{AGENTS}/slurm-{'%A_%a' if is_array else '%j'}.out"
     # to the shell: there is no step that could hear it, or only a training's, and the agent would start another
     own = {"what": "Work for a sweep", "job_name": "agent", "log": log, "signal": "B:"}
-    return Submission(_fill("start_agent.sh", words, resources, setup, **own), {})
+    return Submission(_fill("start_agent.sh", words, resources, setup, **own), {}, log)
 
 
 def submit(submission: Submission, options: Sequence[str]) -> str:
@@ -202,10 +208,11 @@ def submit(submission: Submission, options: Sequence[str]) -> str:
 def how_to_follow(submission: Submission, number: str) -> str:
     """What to type next."""
     if not submission.runs:
+        log = submission.log.replace("%j", number).replace("%A", number).replace("%a", "*")
         return "\n".join(
             [
                 f"job     {number}",
-                f"log     tail -F {AGENTS}/slurm-{number}.out",
+                f"log     tail -F {log}" + "   (once they run)" * ("*" in log),
                 f"queue   squeue --jobs={number}",
                 f"pause   scancel --signal=USR1 --batch {number}   (its training saves and goes back to the sweep)",
                 f"stop    scancel {number}   (its training saves, and counts as stopped)",

@@ -1,4 +1,6 @@
-# No step of Slurm's: where a training takes several processes, the sweep's command begins with srun.
+# No step of Slurm's: where a training takes several processes, the sweep's command begins with srun, which since Slurm
+# 22.05 does not take the job's cores per process by itself.
+[ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 $launch "$python" -m wherewhat_pl \
     @{command} &
 agent=$!

@@ -61,13 +61,13 @@ def options_of(script):
 
 
 def test_the_script_asks_for_what_was_said_and_says_it_to_the_program(dry):
-    script = dry("nodes=2", "gpus=8", "time=24:00:00", "cpus=4")
+    script = dry("nodes=2", "gpus=4", "time=24:00:00", "cpus=4")
     options = options_of(script)
-    assert (options["nodes"], options["ntasks-per-node"], options["gres"]) == ("2", "8", "gpu:8")
+    assert (options["nodes"], options["ntasks-per-node"], options["gres"]) == ("2", "4", "gpu:4")
     assert (options["time"], options["cpus-per-task"]) == ("24:00:00", "4")
     assert (options["requeue"], options["open-mode"], options["signal"]) == ("", "append", "USR1@120")
     assert options["output"] == "runs/shapes3d_quick/seed0/slurm-%j.out"
-    for word in ("trainer.num_nodes=2", "trainer.devices=8", "trainer.accelerator=gpu", "run.name=seed0"):
+    for word in ("trainer.num_nodes=2", "trainer.devices=4", "trainer.accelerator=gpu", "run.name=seed0"):
         assert f"    {word}" in script
     assert "array" not in options
 
@@ -156,6 +156,77 @@ def test_own_lines_stand_before_the_program_and_may_wrap_it(cluster):
     words = (cluster / "words").read_text().splitlines()
     assert words[1:4] == ["nice", "-n", "1"]
     assert "export MINE=$SLURM_JOB_ID" in (cluster / "script").read_text()
+
+
+@pytest.fixture
+def agent(cluster, capsys):
+    """A function: words after ``slurm agent=...`` -> exit status, what was printed, what was complained about.
+
+    The script starts, in place of Python, a program that notes its words and the cores that an ``srun`` would take.
+    """
+    stub = cluster / "programs" / "python-of-agent"
+    noted = f'printf "%s\\n" "$@" > {cluster}/words; echo "${{SRUN_CPUS_PER_TASK-none}}" > {cluster}/cores'
+    stub.write_text(f"#!/bin/sh\n{noted}; exit $STATUS\n")
+    stub.chmod(0o755)
+    (cluster / "slurm_setup.sh").write_text("python=python-of-agent\n")
+
+    def run(*words):
+        with pytest.raises(SystemExit) as stop:
+            main(["slurm", "agent=me/p/abc", *words])
+        said = capsys.readouterr()
+        return stop.value.code, said.out, said.err
+
+    return run
+
+
+def test_an_agents_job_is_told_its_sweep_and_hears_of_its_end_in_the_shell(cluster, agent):
+    status, said, _ = agent("count=2", "nodes=2", "gpus=4", "time=2:00:00")
+    assert status == 0
+    options = options_of((cluster / "script").read_text())
+    assert (options["nodes"], options["ntasks-per-node"], options["gres"]) == ("2", "4", "gpu:4")
+    assert (options["time"], options["signal"], options["job-name"]) == ("2:00:00", "B:USR1@120", "agent")
+    assert options["output"] == "runs/agents/slurm-%j.out"
+    assert (cluster / "runs" / "agents").is_dir()  # or Slurm would lose the log
+    for line in ("tail -F runs/agents/slurm-12.out", "squeue --jobs=12", "scancel --signal=USR1 --batch 12"):
+        assert f"   {line}" in said
+    assert execute(cluster, STATUS="0").returncode == 0
+    assert (cluster / "words").read_text().splitlines() == ["-m", "wherewhat_pl", "agent", "sweep=me/p/abc", "count=2"]
+    assert not (cluster / "requeued").exists()
+    assert execute(cluster, STATUS="138").returncode == 138
+    assert (cluster / "requeued").read_text() == "requeue 12\n"
+
+
+def test_the_srun_of_a_sweep_takes_the_cores_that_the_job_has_for_each_process(cluster, agent, monkeypatch):
+    for name in ("SLURM_CPUS_PER_TASK", "SRUN_CPUS_PER_TASK"):
+        monkeypatch.delenv(name, raising=False)
+    assert agent("cpus=4")[0] == 0
+    for environment, cores in (({"SLURM_CPUS_PER_TASK": "4"}, "4"), ({}, "none")):
+        assert execute(cluster, STATUS="0", **environment).returncode == 0
+        assert (cluster / "cores").read_text().strip() == cores
+
+
+@pytest.mark.parametrize("sbatch", ["--array=1-8", "-a 1-8", "--partition=a --array 1-8"])
+def test_each_agent_of_an_array_has_a_log_and_all_can_be_followed(cluster, agent, sbatch):
+    status, said, _ = agent(f"sbatch={sbatch}")
+    assert status == 0
+    assert options_of((cluster / "script").read_text())["output"] == "runs/agents/slurm-%A_%a.out"
+    assert "tail -F runs/agents/slurm-12_*.out " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["exp=shapes3d_quick"], "exp: say what to train, or agent=... which sweep to work for; one of them"),
+        (["agent=null"], "exp: say what to train, or agent=..."),
+        (["model.ps.weight=0.2"], "model.ps.weight=0.2: a sweep's trainings are set in its file"),
+        (["seeds=0-3"], "seeds: a sweep gives each training its own; --array=1-4 in sbatch makes four agents"),
+    ],
+)
+def test_what_no_agent_takes_is_refused_in_one_line(cluster, agent, words, message):
+    status, _, said = agent(*words)
+    assert (status, said.count("\n")) == (2, 1)
+    assert said.startswith(f"error: {message}")
+    assert not (cluster / "script").exists()
 
 
 @pytest.mark.parametrize(
