@@ -133,13 +133,16 @@ def correlations(candidates: Sequence[Candidate]) -> dict[str, dict[str, Correla
 
 
 def place_of_first(ranked: Sequence[Candidate], metric: str, better: str) -> tuple[int, int] | None:
-    """Which place the model that TPL puts first has by a score, of how many models; None if there is none to place.
+    """Which place the model that TPL puts first has by a score, of how many models; None if it lacks that score.
 
     Args:
         ranked: as :func:`rank` gives them; those without active dimensions or without the score do not count.
         metric: whose score.
         better: ``high`` or ``low``.
     """
+    active = [c for c in ranked if c.num_active]
+    if not active or metric not in active[0].scores:
+        return None
     sign = 1 if better == "high" else -1
-    scores = [sign * c.scores[metric] for c in ranked if c.num_active and metric in c.scores]
-    return (1 + sum(score > scores[0] for score in scores), len(scores)) if scores else None
+    scores = [sign * c.scores[metric] for c in active if metric in c.scores]
+    return 1 + sum(score > scores[0] for score in scores), len(scores)

@@ -96,11 +96,15 @@ def select(
 
 
 def _is_finished(path: Path) -> bool:
-    """Whether a run was trained to its end, as far as its files tell; a decoder of others was. Says which was not."""
+    """Whether a run was trained to its end, as far as its files tell; a decoder of others was. Says why not."""
     if path.suffix == ".onnx":
         return True
     run = RunDir(path)
-    seen, of = run.images_seen(), int(run.settings().trainer.max_kimg * 1000)
+    try:
+        seen, of = run.images_seen(), int(run.settings().trainer.max_kimg * 1000)
+    except ConfigError as error:
+        print(f"warning: {path}: {error}; left out", file=sys.stderr)
+        return False
     if seen < of:
         print(f"warning: {path}: {seen:,} of {of:,} images; left out", file=sys.stderr)
     return seen >= of
@@ -238,8 +242,10 @@ def table(
             if correlation.count >= 4  # three models can only agree, disagree, or nearly so
         ]
         places = {metric: _place(ranked, metric) for metric in found}
-        said = ", ".join(f"{place[0]} of {place[1]} by {metric}" for metric, place in places.items() if place)
-        lines += [f"place of the model that TPL puts first: {said}"] if said else []
+        said = ", ".join(
+            f"{place[0]} of {place[1]} by {metric}" if place else f"- by {metric}" for metric, place in places.items()
+        )
+        lines += [f"place of the model that TPL puts first: {said}"] if any(places.values()) else []
     return "\n".join(lines)
 
 

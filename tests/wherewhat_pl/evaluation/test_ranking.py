@@ -1,10 +1,13 @@
+import csv
 import math
+from io import StringIO
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from wherewhat_pl.evaluation.ranking import Candidate, correlations, place_of_first, rank, spearman, tpl_objective
+from wherewhat_pl.evaluation.select import correlations_csv, table
 
 
 def model(name, active, total, **scores):
@@ -92,3 +95,17 @@ def test_the_place_of_the_first_counts_those_that_are_better_by_the_score():
     assert place_of_first(ranked, "fvm", "high") == (2, 3)
     assert place_of_first(ranked, "fid", "low") == (2, 3)
     assert place_of_first(ranked, "mig", "high") is None
+
+
+def test_a_first_model_without_a_score_has_no_place_by_it_and_no_other_takes_it():
+    ranked = [model("a", 6, 2.0, mig=0.1)] + [model(str(k), 5, 2.0 + k, fvm=0.5, mig=k / 10) for k in range(1, 5)]
+    assert place_of_first(ranked, "fvm", "high") is None
+    assert place_of_first([model("collapsed", 0, 0.0, fvm=1.0)], "fvm", "high") is None
+    found = correlations(ranked)
+    assert table(ranked, found, "tpl", "rms").endswith("TPL puts first: - by fvm, 4 of 5 by mig")
+    places = {
+        row["score"]: row["place of the first"]
+        for row in csv.DictReader(StringIO(correlations_csv(ranked, found)))
+        if row["group"] == "all"
+    }
+    assert places == {"fvm": "", "mig": "4"}

@@ -48,8 +48,13 @@ def test_a_table_a_plot_and_the_correlations_of_trained_runs(runs, command):
     assert f"a dimension is active from a TPL of {threshold:.4g}, by Otsu's rule" in out
     rows = list(csv.DictReader((runs / "selection" / "table.csv").read_text().splitlines()))
     assert sum(int(row["active"]) for row in rows) == sum(length >= threshold for length in lengths)
-    status, out, said = command("select", f"runs={runs}/c", "finished=true", "device=cpu")
-    assert (status, said.splitlines()[0]) == (2, f"warning: {runs}/c: 32 of 9,000 images; left out")
+    (runs / "b" / "config.yaml").write_text("{{{")
+    status, out, said = command("select", f"runs={runs}/b,{runs}/c", "finished=true", "device=cpu")
+    damaged, short, _ = said.splitlines()
+    assert (status, short) == (2, f"warning: {runs}/c: 32 of 9,000 images; left out")
+    assert damaged.startswith(f"warning: {runs}/b: ")
+    assert "is no valid YAML" in damaged
+    assert damaged.endswith("; left out")
 
 
 def test_a_collapsed_generator_has_no_rank(runs, command, collapse):
