@@ -150,11 +150,17 @@ def read_file(path: Path, complain: Complain) -> list[Record]:
     """The records of a file; lines that are none are passed over, and said."""
     records = []
     for row in read_rows(path, complain):
-        if row.keys() == OF_RECORD.keys() and fits(row, OF_RECORD) and all(map(_is_result, row["results"])):
+        if _is_record(row):
             records.append(Record(**row))
         else:
             complain(f"{path.name}: a line is no record of a run and is passed over")
     return records
+
+
+def _is_record(row: Row) -> bool:
+    if row.keys() != OF_RECORD.keys() or not fits(row, OF_RECORD):
+        return False
+    return isinstance(row["settings"].get("experiment"), str) and all(map(_is_result, row["results"]))
 
 
 def _is_result(row: Any) -> bool:

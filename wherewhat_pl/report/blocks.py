@@ -49,10 +49,17 @@ def with_tables(page: str, folder: Path, complain: Complain) -> str:
         if match := BEGIN.fullmatch(line.strip()):
             inside = True
             with naming(line.strip()):
-                made.append(f"\n{_made(match[1], shlex.split(match[2]), folder, complain)}\n")
+                made.append(f"\n{_made(match[1], _words(match[2]), folder, complain)}\n")
     if inside:
         raise ConfigError(f"the last table has no {END}")
     return "".join(made)
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _made(kind: str, words: list[str], folder: Path, complain: Complain) -> str:
@@ -63,8 +70,10 @@ def _made(kind: str, words: list[str], folder: Path, complain: Complain) -> str:
     if not path.is_file():
         raise ConfigError(f"there is no {path}")
     if kind == "csv":
-        head, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
-        lines = [head, ["---"] * len(head), *rows]
+        lines = [*csv.reader(path.read_text(encoding="utf-8").splitlines())]
+        if not lines:
+            raise ConfigError(f"{path} is empty")
+        lines.insert(1, ["---"] * len(lines[0]))
         return "".join(f"| {' | '.join(map(in_markdown, line))} |\n" for line in lines)
     settings: Any = OmegaConf.to_object(merge(OmegaConf.structured(TableSettings), read_words(said, TableSettings)))
     check_values(settings)

@@ -64,12 +64,13 @@ def test_a_file_of_records_gives_them_back_and_what_is_none_is_said(record, tmp_
     assert read_records(f"{tmp_path}/kept/grid.jsonl", pytest.fail) == records
     row = json.loads((tmp_path / "kept" / "grid.jsonl").read_text().splitlines()[0])
     with (tmp_path / "kept" / "grid.jsonl").open("a") as file:
-        file.write(json.dumps(row | {"results": [{"metric": "tpl_small"}]}) + '\n{"na')
+        file.write(json.dumps(row | {"results": [{"metric": "tpl_small"}]}) + "\n")
+        file.write(json.dumps(row | {"settings": {"model.loss": "gan"}}) + '\n{"na')
     said = []
     assert read_records(f"{tmp_path}/kept/*", said.append) == records
     assert said == [
-        "grid.jsonl: 1 of 4 lines are no rows and are passed over",
-        "grid.jsonl: a line is no record of a run and is passed over",
+        "grid.jsonl: 1 of 5 lines are no rows and are passed over",
+        *["grid.jsonl: a line is no record of a run and is passed over"] * 2,
     ]
 
 

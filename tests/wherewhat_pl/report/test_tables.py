@@ -61,6 +61,7 @@ words
 def kept(record, tmp_path):
     records = [record(seed, fvm=fvm, sap=0.1) for seed, fvm in enumerate((0.5, 0.7))]
     write_file(tmp_path / "results" / "grid.jsonl", records)
+    (tmp_path / "results" / "none.csv").touch()
     (tmp_path / "results" / "pairs.csv").write_text("score,Spearman\nd_ci,-0.5\n")
     return tmp_path / "results"
 
@@ -89,6 +90,8 @@ def test_tables_in_a_page_are_made_of_the_kept_results_and_the_rest_stays(kept, 
         ("<!-- table grid -->\n<!-- table grid -->\n<!-- end -->\n", "has no <!-- end -->"),
         ("<!-- table gird -->\n<!-- end -->\n", "there is no "),
         ("<!-- table metrics=fvm -->\n<!-- end -->\n", "says no name"),
+        ("<!-- table grid rows='x -->\n<!-- end -->\n", "rows='x -->: No closing quotation"),
+        ("<!-- csv none -->\n<!-- end -->\n", "none.csv is empty"),
         ("<!-- table grid metric=fvm -->\n<!-- end -->\n", "metric: no such setting; did you mean 'metrics'?"),
     ],
 )
@@ -96,6 +99,7 @@ def test_a_marker_that_cannot_be_followed_is_named(kept, page, message):
     with pytest.raises(ConfigError) as refused:
         with_tables(page, kept, pytest.fail)
     assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_results_in_the_docs_are_what_their_data_say():
