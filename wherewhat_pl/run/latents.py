@@ -18,10 +18,11 @@ from wherewhat_pl.model import Latent
 from wherewhat_pl.run.files import write_atomically
 
 KEYS = ("name", "sign", "range")
+FARTHEST = 100  #: that a range may reach
 
 
 def read_latents(path: Path, num_latents: int) -> list[Latent]:
-    """All latents of a model, those that the file does not name as ``latent k``.
+    """All latents of a model, those that the file does not name as ``latent k``: all of them where there is no file.
 
     Raises:
         ConfigError: the file cannot be read, or says what is none; one line that names it and the latent.
@@ -36,7 +37,8 @@ def name_latent(path: Path, num_latents: int, position: int, latent: Latent) -> 
         path: of the file, which need not be there; comments in it are lost.
         num_latents: of the model.
         position: of the latent.
-        latent: what it is called from now on; ``latent POSITION`` shown from -2 to 2 takes it out of the file.
+        latent: what it is called from now on; ``latent POSITION`` shown from -2 to 2 takes it out of the file, which
+            is removed with the last one.
 
     Returns:
         All latents, as :func:`read_latents` would read them.
@@ -44,20 +46,27 @@ def name_latent(path: Path, num_latents: int, position: int, latent: Latent) -> 
     Raises:
         ConfigError: the file that is there cannot be read, or would say what is none; nothing is written then.
     """
-    said = _read(path) if path.exists() else {}
+    said = _read(path)
     said.pop(position, None)
     if latent != Latent(f"latent {position}"):
         said[position] = {"name": latent.name, "sign": latent.sign, "range": [latent.low, latent.high]}
     latents = _latents(path, said, num_latents)
-    write_atomically(path, "".join(_line(key, said[key]) for key in sorted(said)).encode())
+    if said:
+        write_atomically(path, "".join(_line(key, said[key]) for key in sorted(said)).encode())
+    else:
+        path.unlink(missing_ok=True)
     return latents
 
 
 def _read(path: Path) -> dict[Any, Any]:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read ({one_line(error, 120)})") from None
+    if said is None:  # nothing, or comments only
+        return {}
     if not isinstance(said, dict):
         raise ConfigError(f"{path}: must hold positions and names, e.g. 3: floor hue")
     return said
@@ -119,5 +128,5 @@ def _latent(path: Path, position: int, about: dict[Any, Any]) -> Latent:
     require(not str(name).strip().isdecimal(), f"name: '{name}' would be taken for a position")
     require(sign in (1, -1), f"sign must be 1 or -1, not {sign}")
     numbers = isinstance(limits, list) and len(limits) == 2 and all(type(item) in (int, float) for item in limits)
-    require(numbers and -100 <= limits[0] < limits[1] <= 100, "range must be two rising numbers, [-2, 2]")
+    require(numbers and -FARTHEST <= limits[0] < limits[1] <= FARTHEST, "range must be two rising numbers, [-2, 2]")
     return Latent(str(name).strip(), int(sign), float(limits[0]), float(limits[1]))
