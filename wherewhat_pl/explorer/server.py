@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
+from threading import Lock
 from urllib.parse import urlsplit
 
 from wherewhat_pl.errors import ConfigError, ModelError
 from wherewhat_pl.explorer.build import ABOUT, latents_for_page, to_json
 from wherewhat_pl.model import Latent
-from wherewhat_pl.run.latents import name_latent, read_latents
+from wherewhat_pl.run.latents import FARTHEST, name_latent, read_latents
 
 ADDRESS = "127.0.0.1"
 PORT = 8765  #: the first that is tried
@@ -39,7 +41,7 @@ TYPES = {
 
 @dataclass
 class Names:
-    """The names of a model's latents, and the file that they stand in.
+    """The names of a model's latents, and the file that they stand in; for any number of threads.
 
     Attributes:
         latents: as they are called now.
@@ -48,14 +50,14 @@ class Names:
 
     latents: list[Latent]
     file: Path | None = None
+    _one_at_a_time: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def reread(self) -> None:
-        """Take over what somebody wrote into the file by hand; what is wrong there the next start will say."""
-        if self.file is not None and self.file.exists():
-            try:
-                self.latents = read_latents(self.file, len(self.latents))
-            except ConfigError:
-                return
+        """Take over what somebody did to the file by hand; what is wrong there the next start will say."""
+        if self.file is None:
+            return
+        with self._one_at_a_time, suppress(ConfigError):
+            self.latents = read_latents(self.file, len(self.latents))
 
     def give(self, said: object) -> None:
         """Name one latent; raises :class:`ConfigError` unless it is a position, a name, a sign and a range."""
@@ -71,11 +73,12 @@ class Names:
         if (
             type(sign) is not int
             or not isinstance(limits, list)
-            or [type(x) in (int, float) for x in limits] != [True] * 2
+            or [type(x) in (int, float) and abs(x) <= FARTHEST for x in limits] != [True] * 2
         ):
-            raise ConfigError("sign must be 1 or -1, range two numbers")
+            raise ConfigError(f"sign must be 1 or -1, range two numbers from -{FARTHEST} to {FARTHEST}")
         latent = Latent(name.strip() or f"latent {position}", sign, float(limits[0]), float(limits[1]))
-        self.latents = name_latent(self.file, len(self.latents), position, latent)
+        with self._one_at_a_time:  # between reading the file and writing it another name would be lost
+            self.latents = name_latent(self.file, len(self.latents), position, latent)
 
 
 class ExplorerServer(ThreadingHTTPServer):

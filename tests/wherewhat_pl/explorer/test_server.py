@@ -3,12 +3,14 @@
 import http.client
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.explorer.server import LARGEST, ExplorerServer, Names, serve
 from wherewhat_pl.model import Latent
+from wherewhat_pl.run.latents import read_latents
 
 FILES = {"index.html": b"<p>page", "main.js": b"1", "onnxruntime_web/ort.js": b"2", "model.onnx": b"\x08"}
 GOOD = {"position": 1, "name": "floor hue", "sign": -1, "range": [-1, 2.5]}
@@ -111,6 +113,23 @@ def test_what_was_written_by_hand_meanwhile_stays(ask, file):
     assert [latent["name"] for latent in told["latents"]] == ["latent 0", "floor hue", "wall hue"]
 
 
+def test_a_file_that_was_deleted_by_hand_names_nothing(ask, file):
+    file.unlink()
+    told = json.loads(ask("GET", "/meta.json")[2])
+    assert [latent["name"] for latent in told["latents"]] == ["latent 0", "latent 1", "latent 2"]
+    assert ask("POST", "/latents", GOOD)[0] == 200
+    assert file.read_text() == "1: {name: floor hue, sign: -1, range: [-1.0, 2.5]}\n"
+
+
+def test_names_given_at_the_same_time_all_stay(tmp_path):
+    file = tmp_path / "latents.yaml"
+    names = Names([Latent(f"latent {k}") for k in range(8)], file)
+    said = [{"position": k, "name": f"n{k}", "sign": 1, "range": [-1, 1]} for k in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(names.give, said))
+    assert read_latents(file, 8) == names.latents == [Latent(f"n{k}", 1, -1, 1) for k in range(8)]
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -127,6 +146,7 @@ def test_what_was_written_by_hand_meanwhile_stays(ask, file):
         ({"range": [2, -2]}, "range"),
         ({"range": [0, 1e9]}, "range"),
         ({"range": [float("nan"), 1]}, "range"),
+        ({"range": [0, 10**400]}, "range"),
         ({"range": 5}, "range"),
         ({"more": 1}, "position, name, sign and range"),
     ],
