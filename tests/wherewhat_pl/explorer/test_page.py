@@ -54,6 +54,30 @@ MOVE = """async ([latent, value]) => {
     return performance.now() - start;
 }"""
 
+#: Moves A's first latent every 5 ms until the third picture was drawn five times; for each time, whether it was A.
+DRAG = """() => new Promise((resolve) => {
+    const slider = document.querySelector(".row input[type=range]");
+    const pixels = (which) => {
+        const canvas = document.getElementById(`image-${which}`);
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        return copy.getImageData(0, 0, canvas.width, canvas.height).data.join();
+    };
+    let moves = 0;
+    const moving = setInterval(() => {
+        slider.value = -1.5 + (++moves % 100) / 50;
+        slider.dispatchEvent(new Event("input", { bubbles: true }));
+        if (moves > 2000) resolve("starved");
+    }, 5);
+    const same = [];
+    document.addEventListener("drawn", ({ detail }) => {
+        if (detail.which === "result") same.push(pixels("a") === pixels("result"));
+        if (same.length < 5) return;
+        clearInterval(moving);
+        resolve(same);
+    });
+})"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -138,6 +162,16 @@ def codes(page):
 def assert_shows(page, images, which="image-a"):
     wanted = to_uint8(images)[0].permute(1, 2, 0).numpy().astype(int)
     assert np.abs(shown(page, which)[..., :3].astype(int) - wanted).max() <= 1  # ONNX and torch round apart
+
+
+def tell(page, **other):
+    """Have the page be told something else of its model from the next visit on."""
+
+    def answer(route):
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | other)
+
+    page.route("**/meta.json", answer)
 
 
 def slider(page, latent):
@@ -236,11 +270,32 @@ def test_keys_do_what_buttons_do(explored, visit):
     page.keyboard.press("l")
     page.keyboard.press("Delete")
     assert_shows(page, model.generate(torch.zeros(1, 3)))
+    frame = page.locator("#frame-a")  # alone it is the switch of the mask
+    assert frame.get_attribute("aria-pressed") == "true"
+    assert "mask" in frame.get_attribute("aria-label")
+    frame.click()
+    assert frame.get_attribute("aria-pressed") == page.locator("#mask").get_attribute("aria-pressed") == "false"
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()
     page.keyboard.press("r")  # a dialog is open: no key of the page's
     page.keyboard.press("Escape")
     assert not codes(page)["a"].any()
+
+
+def test_keys_pass_no_latent_over_while_the_pointer_rests_on_the_list(hosted, visit):
+    url, _ = hosted
+    page = visit(url, height=300)
+    order = page.eval_on_selector_all(".row", "rows => rows.map((row) => Number(row.dataset.latent))")
+    page.locator(".row").nth(2).hover()
+    slider(page, order[0]).focus()
+    passed = []
+    for _ in order[1:]:
+        page.keyboard.press("j")
+        page.wait_for_timeout(100)  # for what the browser makes of the scroll
+        passed.append(page.evaluate("Number(document.activeElement.closest('.row').dataset.latent)"))
+        assert page.locator(".row.touched").get_attribute("data-latent") == str(passed[-1])
+    assert passed == order[1:]
+    assert page.evaluate("scrollY") > 0
 
 
 def test_attributes_pass_from_one_image_to_another_and_only_under_masks(explored, visit):
@@ -260,6 +315,22 @@ def test_attributes_pass_from_one_image_to_another_and_only_under_masks(explored
     assert codes(page)["a"].equal(a)
     edited = transfer(a, codes(page)["b"][0], [0, 2])
     assert_shows(page, draw_transfer(model, a, edited, [0, 2], under_mask=True), "image-result")
+    assert page.locator("#frame-a").get_attribute("aria-pressed") == "false"
+    tell(page, masked=[0, 1])  # as if the third latent had no mask: it cannot be taken under masks
+    page.reload()
+    settled(page)
+    assert page.locator("#taken").inner_text() == "latent 0"
+    slider(page, 2).focus()
+    page.keyboard.press("x")
+    page.keyboard.press("u")
+    assert set(page.locator("#taken").inner_text().split(" + ")) == {"latent 0", "latent 2"}
+
+
+def test_the_third_picture_keeps_up_with_a_drag_and_is_of_the_a_beside_it(hosted, visit):
+    url, _ = hosted
+    code = ",".join(["0.5"] * 10)
+    page = visit(f"{url}#a={code}&b={code}&two=1&under=1")  # nothing is taken, so it is A
+    assert page.evaluate(DRAG) == [True] * 5
 
 
 def test_a_reload_keeps_everything_and_nonsense_in_the_address_is_passed_over(explored, visit):
@@ -352,6 +423,45 @@ def test_a_folder_works_at_any_web_server_and_names_stay_in_the_browser(hosted, 
         page.locator("#names").click()
     waiting.value.save_as(tmp_path / "latents.yaml")
     assert (tmp_path / "latents.yaml").read_text() == '7: {name: "wall hue", sign: 1, range: [-2, 2]}\n'
+
+
+def test_names_of_a_newer_export_join_those_of_this_browser(hosted, visit):
+    url, _ = hosted
+    page = visit(url)
+    for latent, name in ((7, "wall hue"), (3, "mine")):
+        page.locator(f'[data-latent="{latent}"] .edit').click()
+        page.locator("#naming-name").fill(name)
+        page.locator("#naming-save").click()
+        page.locator("#naming").wait_for(state="hidden")
+    newer = [{"name": f"latent {k}", "sign": 1, "range": [-2, 2]} for k in range(10)]
+    newer[2]["name"], newer[3]["name"], newer[5]["name"] = "floor hue", "theirs", "wall hue"
+    tell(page, latents=newer)
+    page.reload()
+    names = [page.locator(f'[data-latent="{k}"] .name').inner_text() for k in (2, 3, 5, 7)]
+    assert names == ["floor hue", "mine", "wall hue", "latent 7"]  # no two are called the same
+
+
+def test_where_the_browser_stores_nothing_a_name_holds_for_the_visit_and_that_is_said(hosted, visit):
+    url, _ = hosted
+    page = visit(url)
+    page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no'); } })")
+    page.reload()
+    settled(page)
+    page.locator('[data-latent="7"] .edit').click()
+    page.locator("#naming-name").fill("wall hue")
+    page.locator("#naming-save").click()
+    page.locator("#naming").wait_for(state="hidden")
+    assert page.locator('[data-latent="7"] .name').inner_text() == "wall hue"
+    assert "stores nothing" in page.locator("#status").inner_text()
+
+
+def test_that_the_model_is_loading_is_said_for_as_long_as_it_takes(hosted, visit):
+    page = visit("about:blank", wait=False)
+    page.add_init_script("window.Worker = class { postMessage() {} }")  # which never gets ready
+    page.goto(hosted[0])
+    page.wait_for_selector("main:not([hidden])")
+    page.wait_for_timeout(3000)  # what is said in passing is gone by then
+    assert page.locator("#status").inner_text().startswith("Loading the model")
 
 
 def test_a_grey_model_without_masks_is_shown_without_them(visit, tmp_path):

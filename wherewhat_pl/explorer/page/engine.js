@@ -1,4 +1,5 @@
 // The queue before the generator: a slot for each picture on the page, in which the newest wish replaces the one before.
+// It takes that one's place, too, so a picture that changes all the time lets the others pass: whoever waits longest is next.
 
 /** Starts the worker; resolves to an engine once it can draw. */
 export function startEngine() {
@@ -13,14 +14,17 @@ export function startEngine() {
 class Engine {
   constructor(worker) {
     this.worker = worker;
-    this.waiting = new Map(); // slot -> wish; whose rank is lower is drawn first
+    this.waiting = new Map(); // slot -> wish, in the order in which slots began to wait
     this.current = null;
     worker.onmessage = ({ data }) => this.#finish(data);
   }
 
-  /** Have a code drawn: `done({image [C*H*W], masks [n*H*W] or null, ms since asked})`, unless a newer wish replaces it. */
-  ask(slot, rank, code, masks, done) {
-    const wish = { slot, rank, code: [...code], masks, done, asked: performance.now() };
+  /**
+   * Have a code drawn, unless a newer wish replaces it: `done({code, image [C*H*W], masks [n*H*W] or null, ms since asked})`
+   * may ask for more, and returns a function that paints. With `idle`, when no other wish waits.
+   */
+  ask(slot, code, { masks = false, idle = false }, done) {
+    const wish = { slot, code: [...code], masks, idle, done, asked: performance.now() };
     const before = this.waiting.get(slot);
     if (before) wish.asked = Math.min(wish.asked, before.asked); // the eye has waited since then
     this.waiting.set(slot, wish);
@@ -34,7 +38,8 @@ class Engine {
 
   #next() {
     if (this.current || !this.waiting.size) return;
-    const wish = [...this.waiting.values()].reduce((first, each) => (each.rank < first.rank ? each : first));
+    const wishes = [...this.waiting.values()];
+    const wish = wishes.find((each) => !each.idle) ?? wishes[0];
     this.waiting.delete(wish.slot);
     this.current = wish;
     document.body.dataset.busy = true;
@@ -44,9 +49,10 @@ class Engine {
   #finish(data) {
     const wish = this.current;
     this.current = null;
-    this.#next();
+    const paint = data.error ? null : wish.done({ ...data, code: wish.code, ms: performance.now() - wish.asked });
+    this.#next(); // the worker goes on while the page paints
     if (data.error) throw new Error(data.error);
-    wish.done({ ...data, ms: performance.now() - wish.asked });
+    paint();
     if (!this.current) document.body.dataset.busy = false;
   }
 }

@@ -2,7 +2,7 @@
 import { blendUnderMasks, clear, drawImage, drawShade, drawThumb } from "./draw.js";
 import { startEngine } from "./engine.js";
 import { Names } from "./names.js";
-import { Row } from "./rows.js";
+import { Row, touchUnderPointer } from "./rows.js";
 import { download, npz, pictureOf } from "./save.js";
 import { fromHash, randomValue, rounded, toHash } from "./state.js";
 import { listenToKeys, switchTheme } from "./page.js";
@@ -19,7 +19,7 @@ let state = fromHash(location.hash, n);
 if (!masked.size) state.under = false;
 let touched = null; // the latent under the pointer or the focus
 let engine = null;
-const drawn = { a: null, b: null, result: null }; // the newest image and masks of each
+const drawn = { a: null, b: null }; // the newest image and masks of each, and their code
 const rows = new Map(); // in the order shown
 
 // ---- what the user does ----
@@ -42,6 +42,7 @@ const act = {
     changed();
   },
   take(k, on) {
+    if (!canTake(k)) return;
     toggle(state.take, k, on);
     changed("take");
   },
@@ -85,7 +86,7 @@ const act = {
     download(`${fileName()}.png`, await pictureOf(shown.map((which) => $(`image-${which}`)), isSmooth()));
   },
   code() {
-    const codes = state.two ? [state.a, state.b, resultCode()] : [state.a];
+    const codes = state.two ? [state.a, state.b, resultCode(state.a)] : [state.a];
     download("codes.npz", npz(codes, ["a", "b", "result"].slice(0, codes.length)));
   },
   names() {
@@ -111,36 +112,49 @@ function changed(what) {
   show();
   history.replaceState(null, "", toHash(state));
   if (!engine || !what) return;
-  if (what === "a" || what === "all") ask("a", state.a, 0);
-  if (state.two && (what === "b" || what === "all")) ask("b", state.b, 0);
-  if (state.two) ask("result", resultCode(), 1);
+  if (what === "a" || what === "all") ask("a");
+  if (state.two && (what === "b" || what === "all")) ask("b");
+  if (what === "b" || what === "take") askResult(); // a new A asks for its own
   if (what !== "take") askStrip();
 }
 
 // ---- what is drawn ----
 
-function ask(which, code, rank) {
-  engine.ask(which, rank, code, masked.size > 0, (found) => {
+function ask(which) {
+  engine.ask(which, state[which], { masks: masked.size > 0 }, (found) => {
     drawn[which] = found;
-    if (which === "result" || (which === "a" && state.two)) drawResult();
-    if (which !== "result") drawImage($(`image-${which}`), found.image, size, channels);
-    if (which === state.on) {
-      shade();
-      thumbs();
-    }
-    document.dispatchEvent(new CustomEvent("drawn", { detail: { which, ms: found.ms } }));
+    if (which === "a") askResult();
+    return () => {
+      drawImage($(`image-${which}`), found.image, size, channels);
+      if (which === state.on) {
+        shade();
+        thumbs();
+      }
+      tellDrawn(which, found);
+    };
   });
 }
 
-function drawResult() {
-  if (!drawn.result || !drawn.a) return;
-  const under = [...state.take].filter((k) => masked.has(k));
-  const image = state.under ? blendUnderMasks(drawn.a, drawn.result, under, size, channels) : drawn.result.image;
-  drawImage($("image-result"), image, size, channels);
+/** The third picture, of the A that is drawn: while A moves, the two still belong together. */
+function askResult() {
+  const a = drawn.a;
+  if (!state.two || !a) return;
+  const under = state.under ? taken() : null;
+  engine.ask("result", resultCode(a.code), { masks: state.under }, (found) => () => {
+    drawImage($("image-result"), under ? blendUnderMasks(a, found, under, size, channels) : found.image, size, channels);
+    tellDrawn("result", found);
+  });
 }
 
-function resultCode() {
-  return state.a.map((value, k) => (state.take.has(k) && !(state.under && !masked.has(k)) ? state.b[k] : value));
+const tellDrawn = (which, { ms }) => document.dispatchEvent(new CustomEvent("drawn", { detail: { which, ms } }));
+
+/** Whether a latent can pass from B to A, and those that do. */
+const canTake = (k) => !state.under || masked.has(k);
+const taken = () => [...rows.keys()].filter((k) => state.take.has(k) && canTake(k));
+
+function resultCode(a) {
+  const from = new Set(taken());
+  return a.map((value, k) => (from.has(k) ? state.b[k] : value));
 }
 
 function shade() {
@@ -171,7 +185,7 @@ function askStrip() {
     for (let step = 0; step < STRIP; step++) {
       const code = [...state[state.on]];
       code[k] = stripValue(k, step);
-      engine.ask(`strip${step}`, 2, code, false, ({ image }) => {
+      engine.ask(`strip${step}`, code, { idle: true }, ({ image }) => () => {
         if (touched === k) drawImage($("strip").children[step].firstElementChild, image, size, channels);
       });
     }
@@ -198,22 +212,27 @@ function show() {
   document.body.classList.toggle("smooth", isSmooth());
   for (const [k, row] of rows) {
     row.show(state[state.on][k], { touched: k === touched, locked: state.lock.has(k), taken: state.take.has(k) });
-    row.take.disabled = state.two && state.under && !masked.has(k);
+    row.take.disabled = !canTake(k);
   }
   for (const [id, on] of [["mask", state.mask], ["smooth", isSmooth()], ["two", state.two], ["under", state.under]]) $(id).setAttribute("aria-pressed", on);
   for (const which of ["a", "b"]) {
     $(`figure-${which}`).classList.toggle("active", which === state.on);
-    $(`frame-${which}`).setAttribute("aria-pressed", which === state.on);
+    $(`frame-${which}`).setAttribute("aria-pressed", state.two ? which === state.on : state.mask && masked.size > 0);
   }
-  const taken = [...rows.keys()].filter((k) => state.take.has(k)).map((k) => names.all[k].name);
-  $("taken").textContent = taken.length > 3 ? `${taken.length} latents` : taken.join(" + ") || "nothing";
+  $("frame-a").setAttribute("aria-label", state.two ? "Image A: sliders act on it" : masked.size ? "Image: the mask of the touched latent over it" : "Image");
+  $("frame-a").disabled = !state.two && !masked.size;
+  const called = taken().map((k) => names.all[k].name);
+  $("taken").textContent = called.length > 3 ? `${called.length} latents` : called.join(" + ") || "nothing";
 }
 
-function say(text, failed = false) {
+/** Tell something: in passing, or ("stays", "error") until something else is told. */
+function say(text, how = "passing") {
   $("status").textContent = text;
-  $("status").classList.toggle("error", failed);
-  if (text && !failed) setTimeout(() => $("status").textContent === text && say(""), 2500);
+  $("status").classList.toggle("error", how === "error");
+  clearTimeout(passing);
+  if (how === "passing") passing = setTimeout(() => say("", "stays"), 2500);
 }
+let passing;
 
 function toggle(set, k, on = !set.has(k)) {
   if (on) set.add(k);
@@ -239,8 +258,9 @@ async function saveNaming(event) {
   event.preventDefault();
   const k = Number($("naming").dataset.latent);
   const range = [Number($("naming-low").value), Number($("naming-high").value)];
+  let kept;
   try {
-    await names.give(k, { name: $("naming-name").value, sign: $("naming-sign").checked ? -1 : 1, range });
+    kept = await names.give(k, { name: $("naming-name").value, sign: $("naming-sign").checked ? -1 : 1, range });
   } catch (error) {
     $("naming-error").textContent = error.message;
     return;
@@ -249,7 +269,7 @@ async function saveNaming(event) {
   for (const [position, row] of rows) row.call(names.all[position]);
   show();
   askStrip();
-  say(names.file ? `Saved in ${names.file}` : "Kept in this browser.");
+  say(kept);
 }
 
 // ---- the start ----
@@ -273,6 +293,7 @@ function build() {
     cell.addEventListener("click", () => touched !== null && act.set(touched, stripValue(touched, step)));
     $("strip").append(cell);
   }
+  touchUnderPointer(act);
   $("rows").addEventListener("pointerleave", () => {
     const focused = document.activeElement?.closest?.(".row");
     if (focused && touched !== Number(focused.dataset.latent)) act.touch(Number(focused.dataset.latent));
@@ -295,13 +316,13 @@ function build() {
 build();
 show();
 document.querySelector("main").hidden = false;
-say("Loading the model …");
+say("Loading the model …", "stays");
 try {
   engine = await startEngine();
-  window.addEventListener("error", (event) => say(event.message, true));
-  say("");
+  window.addEventListener("error", (event) => say(event.message, "error"));
+  say("", "stays");
   changed("all");
   document.body.dataset.ready = "true";
 } catch (error) {
-  say(`The model could not be loaded: ${error.message}`, true);
+  say(`The model could not be loaded: ${error.message}`, "error");
 }

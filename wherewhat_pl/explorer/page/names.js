@@ -1,14 +1,16 @@
-// What latents are called: kept in the run's latents.yaml where the server can write one, else by this browser.
+// What latents are called: kept in the run's latents.yaml where the server can write one, else by this browser, which
+// keeps no more than what was given here: a newer export of the same weights may name other latents.
 
 export class Names {
   constructor(meta) {
-    this.all = meta.latents;
+    this.own = meta.latents;
     this.file = meta.names_in;
     this.key = `wherewhat/${meta.key}/latents`;
-    if (!this.file) this.#recall(meta.latents.length);
+    this.given = this.file ? {} : this.#recall(); // position -> latent
+    this.#layOver();
   }
 
-  /** Name a latent; rejects with a sentence where that cannot be. */
+  /** Name a latent; resolves to a sentence that says where it is kept, rejects with one where that cannot be. */
   async give(position, latent) {
     const [low, high] = latent.range;
     const name = latent.name.trim() || `latent ${position}`;
@@ -23,9 +25,15 @@ export class Names {
       });
       if (!response.ok) throw new Error(await response.text());
       this.all = (await response.json()).latents;
-    } else {
-      this.all[position] = { ...latent, name };
-      localStorage.setItem(this.key, JSON.stringify(this.all));
+      return `Saved in ${this.file}`;
+    }
+    this.given[position] = { ...latent, name };
+    this.#layOver();
+    try {
+      localStorage.setItem(this.key, JSON.stringify(this.given));
+      return "Kept in this browser.";
+    } catch {
+      return "Kept until this page is left: the browser stores nothing. “Save names” saves them.";
     }
   }
 
@@ -35,15 +43,29 @@ export class Names {
     return rows.map(([k, { name, sign, range }]) => `${k}: {name: ${JSON.stringify(name)}, sign: ${sign}, range: [${range.join(", ")}]}\n`).join("");
   }
 
-  #recall(count) {
+  /** The model's own names under those given here, less what says the same, and a name that another latent has by now. */
+  #layOver() {
+    const same = (k) => JSON.stringify(latentOf(this.given[k])) === JSON.stringify(latentOf(this.own[k]));
+    const taken = (k) => this.all.some((each, other) => other !== Number(k) && each.name === this.given[k].name);
+    for (const k of Object.keys(this.given).filter(same)) delete this.given[k];
+    for (;;) {
+      this.all = this.own.map((latent, k) => this.given[k] ?? latent);
+      const clash = Object.keys(this.given).find(taken);
+      if (clash === undefined) return;
+      delete this.given[clash];
+    }
+  }
+
+  #recall() {
     try {
-      const kept = JSON.parse(localStorage.getItem(this.key));
-      const sound = (each) => typeof each.name === "string" && Math.abs(each.sign) === 1 && each.range[0] < each.range[1];
-      if (kept?.length === count && kept.every(sound)) this.all = kept;
+      const kept = Object.entries(JSON.parse(localStorage.getItem(this.key)));
+      const sound = ([k, { name, sign, range }]) => k in this.own && typeof name === "string" && Math.abs(sign) === 1 && range[0] < range[1];
+      return Object.fromEntries(kept.filter(sound));
     } catch {
-      // what another version left, or a browser that keeps nothing
+      return {}; // nothing, what another version left, or a browser that keeps nothing
     }
   }
 }
 
+const latentOf = ({ name, sign, range }) => [name, sign, range];
 const isPlain = (k, { name, sign, range }) => name === `latent ${k}` && sign === 1 && range[0] === -2 && range[1] === 2;

@@ -14,7 +14,8 @@ export function listenToKeys(act, page) {
   };
   function step(by) {
     const all = [...page.rows.values()];
-    const at = [...page.rows.keys()].indexOf(page.current());
+    const focused = document.activeElement?.closest(".row");
+    const at = focused ? all.findIndex((row) => row.element === focused) : [...page.rows.keys()].indexOf(page.current());
     all[Math.min(all.length - 1, Math.max(0, at + by))].slider.focus();
   }
   document.addEventListener("keydown", (event) => {

@@ -13,7 +13,7 @@ export class Row {
     this.thumb.title = masked ? "where it acts" : "acts everywhere";
     this.slider.addEventListener("input", () => act.set(k, this.sign * Number(this.slider.value)));
     this.slider.addEventListener("dblclick", () => act.set(k, 0));
-    this.element.addEventListener("pointerenter", () => act.touch(k));
+    this.element.addEventListener("pointerdown", () => act.touch(k));
     this.element.addEventListener("focusin", () => act.touch(k));
     this.lock.addEventListener("click", () => act.lock(k));
     this.edit.addEventListener("click", () => act.edit(k));
@@ -48,4 +48,15 @@ export class Row {
     this.lock.querySelector("use").setAttribute("href", locked ? "#lock" : "#open");
     this.take.checked = taken;
   }
+}
+
+/** Touch the row under a pointer that moves; scrolling takes other rows under one that rests. */
+export function touchUnderPointer(act) {
+  let rested = "";
+  document.addEventListener("pointermove", ({ target, screenX, screenY }) => {
+    const row = target.closest(".row");
+    const at = `${screenX},${screenY}`;
+    if (row && at !== rested) act.touch(Number(row.dataset.latent));
+    rested = at;
+  });
 }
