@@ -357,7 +357,7 @@ def test_downloads_are_what_is_shown_and_what_commands_read(explored, visit, tmp
         with page.expect_download() as waiting:
             page.locator(f"#{button}").click()
         waiting.value.save_as(tmp_path / waiting.value.suggested_filename)
-    found = Codes.load(tmp_path / "codes.npz", 3)
+    found = Codes.load(tmp_path / "codes.npz", model)
     assert found.names == ["a", "b", "result"]
     wanted = torch.tensor([[0.5, -1, 1.5], [-1.5, 1.2, -0.8], [0.5, 1.2, 1.5]])
     torch.testing.assert_close(found.codes, wanted)
