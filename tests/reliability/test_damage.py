@@ -50,6 +50,7 @@ def damage(path, how, draw):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [flip, zero])
 def test_sixty_damages_are_noticed_sixty_times_and_the_checkpoint_before_it_is_used(run, how):
     newest, before = run.kept_checkpoints()

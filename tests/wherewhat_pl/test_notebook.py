@@ -26,6 +26,7 @@ def test_the_lines_of_the_readme_train_and_log_losses(tmp_path, monkeypatch):
     assert all(float(row["loss/ps"]) > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_plain_trainer_is_continued_bit_for_bit(tiny, tmp_path):
     def fit(kimg, checkpoint=None):
         system, trainer = DisentanglingGAN(tiny(f"trainer.max_kimg={kimg}")), plain_trainer(max_epochs=-1)

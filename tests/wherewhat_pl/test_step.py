@@ -61,6 +61,7 @@ def test_minibatch_stddev_is_the_variance_over_its_group():
         torch.testing.assert_close(feature[group::2], expected.expand(4, 4, 4))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_is_not_asked_of_the_system_again():
     """In a process of its own: without, every block of 16 MB causes 4,096 page faults."""

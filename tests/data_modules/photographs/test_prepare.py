@@ -238,6 +238,7 @@ def _flip_bit(path: Path, position: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_repair_one_array(photos, tmp_path, decoded):
     prepared = run(photos, tmp_path / "cache")
     good = (prepared.folder / "images.npy").read_bytes()

@@ -23,6 +23,7 @@ def minutes(monkeypatch):
     monkeypatch.setattr(cost, "time", Clock())
 
 
+@pytest.mark.slow
 def test_a_continued_run_adds_to_what_it_cost_if_that_was_recorded(tiny, minutes):
     assert train(tiny("trainer.max_kimg=0.012"), []) == 0
     config = tiny("trainer.max_kimg=0.016")

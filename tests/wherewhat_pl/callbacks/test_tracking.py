@@ -139,6 +139,7 @@ def test_rows_and_pictures_have_the_images_seen_as_their_x_axis():
     assert Run.rows[1].keys() == {"traversals", "images_seen"}
 
 
+@pytest.mark.slow
 def test_an_offline_run_keeps_its_id_when_it_is_continued(no_account, tiny):
     wandb = pytest.importorskip("wandb")
     for kimg in (0.008, 0.016):

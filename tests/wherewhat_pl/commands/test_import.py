@@ -221,6 +221,7 @@ def test_d_and_q_may_have_other_channels(pickler, command, tmp_path):
     assert "model.ps.weight" not in card  # ours, not what it was trained with
 
 
+@pytest.mark.slow
 def test_without_noise_its_variables_count_for_nothing(imported, tmp_path):
     data = oracle("a")
     z, noisy = (torch.from_numpy(data[key]) for key in ("in/z", "out/images"))

@@ -29,6 +29,7 @@ def measured(folder, names, settings=FEW, **how):
     return evaluate(context, names, folder / "eval.jsonl", quiet=True, **how)
 
 
+@pytest.mark.slow
 def test_every_metric_that_needs_no_extra_gives_one_line_with_what_it_was_measured_on(runs):
     measured(runs / "a", EVERYWHERE)
     rows = results(runs / "a")

@@ -10,6 +10,7 @@ from wherewhat_pl.run.files import read_rows
 from wherewhat_pl.run.loading import load_run
 
 
+@pytest.mark.slow
 def test_a_table_a_plot_and_the_correlations_of_trained_runs(runs, command):
     for name in ("a", "b", "c", "gan"):
         metrics = ["where"] if name == "gan" else ["where", "mig"]
@@ -57,6 +58,7 @@ def test_a_table_a_plot_and_the_correlations_of_trained_runs(runs, command):
     assert damaged.endswith("; left out")
 
 
+@pytest.mark.slow
 def test_a_collapsed_generator_has_no_rank(runs, command, collapse):
     collapse(runs / "a")
     status, out, _ = command("select", f"runs={runs}/a,{runs}/b", "device=cpu")

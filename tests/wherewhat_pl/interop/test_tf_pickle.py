@@ -212,6 +212,7 @@ def test_what_stands_in_for_something_does_nothing_else(refused, content, said):
     assert said in message
 
 
+@pytest.mark.slow
 def test_nesting_without_end_is_no_danger(read, refused):
     depth = 20_000
     read(b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".")

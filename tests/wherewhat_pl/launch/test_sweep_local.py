@@ -85,6 +85,7 @@ def test_parameters_are_drawn_from_what_the_file_says(sweep):
         assert values["d"] % 5 == 0
 
 
+@pytest.mark.slow
 def test_a_grid_has_every_cell_once(sweep, tmp_path):
     parameters = {"model.ps.weight": Parameter((0.1, 0.2)), "seed": Parameter(low=0, high=1, whole=True)}
     local = LocalSweep(sweep(parameters, "grid"), tmp_path / "s")
@@ -95,6 +96,7 @@ def test_a_grid_has_every_cell_once(sweep, tmp_path):
     assert set(states(local)) == {"COMPLETE"}
 
 
+@pytest.mark.slow
 def test_what_has_ended_is_not_repeated_and_the_search_goes_on_elsewhere(sweep, tmp_path):
     LocalSweep(sweep(WEIGHT), tmp_path / "s").run(count=2, jobs=1)
     local = LocalSweep(sweep(WEIGHT), tmp_path / "s")
@@ -119,6 +121,7 @@ def test_a_trial_left_running_goes_on_in_its_folder_with_its_parameters(sweep, t
     assert first == "0" < then
 
 
+@pytest.mark.slow
 def test_a_trial_whose_training_lives_on_is_not_started_twice(sweep, tmp_path):
     killed = LocalSweep(sweep(WEIGHT), tmp_path / "s")
     item = killed._start(None, 0, 1)
@@ -129,6 +132,7 @@ def test_a_trial_whose_training_lives_on_is_not_started_twice(sweep, tmp_path):
     assert starts(tmp_path / "s") == {"trial0000": ["0", "5"]}
 
 
+@pytest.mark.slow
 def test_a_bad_trial_is_stopped_early(sweep, tmp_path):
     early = {"type": "hyperband", "min_iter": 2, "eta": 2}
     local = LocalSweep(sweep({"model.ps.weight": Parameter(low=0.1, high=9)}, early_terminate=early), tmp_path / "s")
@@ -145,6 +149,7 @@ def test_brackets_are_where_weights_and_biases_has_them():
     assert isinstance(pruner(None), optuna.pruners.NopPruner)
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_says_why_and_the_others_go_on(sweep, tmp_path, capsys):
     failing = TRAINING.replace(
         "import json", "import sys; '=0.2' in str(sys.argv) and sys.exit('error: no'); import json"

@@ -67,6 +67,7 @@ def test_streamed_moments_are_those_of_all_features():
         metric.compute()
 
 
+@pytest.mark.slow
 def test_bundled_features_tell_noise_from_gradients():
     network = PerceptualDistance()
     generator = torch.Generator().manual_seed(0)

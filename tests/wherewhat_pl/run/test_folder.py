@@ -57,6 +57,7 @@ def test_a_continued_run_equals_an_uninterrupted_one(tiny, uninterrupted):
     assert_same_training(final_state(continued), final_state(uninterrupted))
 
 
+@pytest.mark.slow
 def test_a_damaged_last_checkpoint_is_said_and_the_one_before_it_used(tiny, uninterrupted, capsys):
     config = tiny("trainer.max_kimg=0.032")
     assert train(config, []) == 0

@@ -64,6 +64,7 @@ def _try(folder, barrier, results):
         results.put("refused")
 
 
+@pytest.mark.slow
 def test_of_many_that_take_over_at_once_one_gets_it(tmp_path):
     held_by(tmp_path, pid=2**22 + 1)  # above the largest process number
     context = multiprocessing.get_context("fork")

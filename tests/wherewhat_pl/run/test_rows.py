@@ -26,6 +26,7 @@ def uninterrupted(tiny_config, tmp_path_factory):
     return rows_of(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped_at", [0.012, 0.016, 0.020])
 def test_stopped_anywhere_and_continued_the_rows_are_the_same(tiny, uninterrupted, stopped_at):
     """In the middle of an interval the sums of losses go on from the checkpoint."""
@@ -35,6 +36,7 @@ def test_stopped_anywhere_and_continued_the_rows_are_the_same(tiny, uninterrupte
     assert rows_of(config) == uninterrupted
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_no_row_is_doubled(tiny, uninterrupted):
     config = tiny(LENGTH)
     assert train(tiny("trainer.max_kimg=0.016"), []) == 0
@@ -47,6 +49,7 @@ def test_killed_before_the_first_checkpoint_no_row_is_doubled(tiny, uninterrupte
     assert rows_of(config) == uninterrupted
 
 
+@pytest.mark.slow
 def test_killed_right_after_the_last_checkpoint_the_last_row_is_there(tiny, monkeypatch):
     class Killed(BaseException):
         pass
@@ -68,6 +71,7 @@ def test_killed_right_after_the_last_checkpoint_the_last_row_is_there(tiny, monk
     assert rows_of(config) == rows_of(alone)
 
 
+@pytest.mark.slow
 def test_rows_of_metrics_are_there_once_after_continuing(tiny):
     """The continued run writes its rows again, but what stands in eval.jsonl is not measured again."""
     measured = ("eval.interval_kimg=0.016", "eval.metrics=[where]")
@@ -82,6 +86,7 @@ def test_rows_of_metrics_are_there_once_after_continuing(tiny):
     assert rows_of(config) == rows_of(alone)
 
 
+@pytest.mark.slow
 def test_a_finished_run_started_again_adds_nothing(tiny, uninterrupted):
     config = tiny(LENGTH)
     for _ in range(3):
