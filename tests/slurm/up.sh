@@ -23,12 +23,15 @@ have_packages() {
     done
 }
 
-# start NAME COMMAND...: run it in the background, note its pid.
+# start NAME COMMAND...: run it in the background, note its pid once it is no copy of this shell any more: down.sh
+# --check knows a daemon by its command line.
 start() {
-    local name=$1
+    local name=$1 pid
     shift
     setsid "$@" </dev/null >"$dir/$name.log" 2>&1 &
-    echo "$! $name" >>"$dir/pids"
+    pid=$!
+    while kill -0 $pid 2>/dev/null && ! grep -qaF -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.02; done
+    echo "$pid $name" >>"$dir/pids"
 }
 
 add_bridge() {
