@@ -301,6 +301,7 @@ class DisentanglingGAN(pl.LightningModule):
             self._averages[id(optimizer)] = average
         average()
         optimizer.step()
+        torch.clear_autocast_cache()  # of weights that were rounded before they moved
 
     @torch.no_grad()
     def _update_averages(self) -> None:

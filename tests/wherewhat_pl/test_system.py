@@ -42,6 +42,21 @@ def test_bf16_trains(tiny):
     assert all(math.isfinite(value) for value in system.read_losses().values())
 
 
+def test_fakes_in_bf16_come_from_the_weights_that_have_moved(tiny):
+    """Autocast keeps what it has rounded until its region ends: here after a whole step, in whose middle G moves."""
+    system = DisentanglingGAN(tiny(), 3).eval()  # with the same noise at every call
+    optimizers = system.configure_optimizers()
+    optimizers[0].param_groups[0]["lr"] = 0.5
+    drawn, fakes = [], []
+    sample_latents, scores = system.sample_latents, system._scores
+    system.sample_latents = lambda count: drawn.append(sample_latents(count)) or drawn[-1]
+    system._scores = lambda *images: fakes.append(images[0]) or scores(*images)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        system.step(torch.zeros(4, 3, 8, 8), *optimizers)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(fakes[0], system.generator(drawn[-1]))
+
+
 def test_compiled_networks_have_the_same_parameter_names(tiny):
     system = DisentanglingGAN(tiny(), 3)
     names = set(system.state_dict())
