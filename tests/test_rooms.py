@@ -19,6 +19,7 @@ ORDER = (
     "wherewhat_pl.augment",
     "wherewhat_pl.plugins",
     "wherewhat_pl.memory",
+    "wherewhat_pl.recorded",
     "wherewhat_pl.settings",
     "wherewhat_pl.schema",
     "wherewhat_pl.config",

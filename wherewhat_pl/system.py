@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -35,6 +35,7 @@ from wherewhat_pl.errors import ConfigError, NonFiniteError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.latents import sample_prior
+from wherewhat_pl.recorded import Recordings
 from wherewhat_pl.settings import ExperimentConfig
 
 RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)
@@ -91,6 +92,7 @@ class DisentanglingGAN(pl.LightningModule):
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images_seen = 0
         self._averages: dict[int, GradientAverage] = {}
+        self._recordings = Recordings()
         self.latest: dict[str, float] = {}
         self._since = (0.0, 0)  # time and clock of the newest row
         # Per term, then batches and batches with R1; added up on the device, so that no step waits for the host.
@@ -152,36 +154,42 @@ class DisentanglingGAN(pl.LightningModule):
         if self.config.trainer.channels_last:
             reals = reals.contiguous(memory_format=torch.channels_last)
 
-        parts, count = self.config.trainer.accumulate, len(reals)
-        draws, of_generator, of_discriminator = self.draw(count), [], []
-        with frozen(self.discriminator):
-            generator_optimizer.zero_grad()
-            for part in zip(*(split_groups(drawn, parts) for drawn in draws), strict=True):
-                adversarial, recognition = self.generator_losses(*part)
-                self._backward(adversarial + self._recognition_weight * recognition)
-                of_generator.append(torch.stack([adversarial, recognition]).detach())
-            self._move(generator_optimizer)
-        discriminator_optimizer.zero_grad()
-        for some_reals, latents in zip(
-            split_groups(reals, parts), split_groups(self.sample_latents(count), parts), strict=True
-        ):
-            score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, latents)
-            self._backward(score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
-            of_discriminator.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
+        adversarial, recognition = self._gradients(generator_optimizer, self.generator_phase, reals)
+        self._move(generator_optimizer)
+        score_loss, r1, real_scores, fake_scores = self._gradients(
+            discriminator_optimizer, self.discriminator_phase, reals
+        )
         self._move(discriminator_optimizer)
         self._update_averages()
         batches = self.images_seen // self.config.trainer.batch_size + 1
         if self.augment is not None and batches % AUGMENT_INTERVAL == 0:
             self.augment.adjust(self.config.trainer.batch_size)
 
-        (adversarial, recognition), (score_loss, r1, real_scores, fake_scores) = (
-            torch.stack(terms).mean(0) if parts > 1 else terms[0] for terms in (of_generator, of_discriminator)
-        )
         has_r1 = torch.full_like(r1, float(self._is_r1_step))
         self._sums += torch.stack(
             [adversarial, score_loss, recognition, r1, real_scores, fake_scores, torch.ones_like(r1), has_r1]
         )
         self.images_seen += self.config.trainer.batch_size
+
+    def generator_phase(self, reals: Tensor) -> Tensor:
+        """Gradients of G and Q from as many fakes as there are ``reals``; returns their two losses ``[2]``."""
+        parts, terms = self.config.trainer.accumulate, []
+        with frozen(self.discriminator):
+            for drawn in zip(*(split_groups(drawn, parts) for drawn in self.draw(len(reals))), strict=True):
+                adversarial, recognition = self.generator_losses(*drawn)
+                self._backward(adversarial + self._recognition_weight * recognition)
+                terms.append(torch.stack([adversarial, recognition]).detach())
+        return mean_of(terms)
+
+    def discriminator_phase(self, reals: Tensor) -> Tensor:
+        """Gradients of D from as many fakes; returns ``[4]``: its loss, R1, and its scores of reals and fakes."""
+        parts, terms = self.config.trainer.accumulate, []
+        latents = self.sample_latents(len(reals))
+        for some_reals, some_latents in zip(split_groups(reals, parts), split_groups(latents, parts), strict=True):
+            score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, some_latents)
+            self._backward(score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
+            terms.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
+        return mean_of(terms)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """What a G phase draws for ``count`` images: latents ``[count, n]``, perturbed dimensions, and their epsilon.
@@ -290,6 +298,24 @@ class DisentanglingGAN(pl.LightningModule):
             eps=settings.eps,
             fused=True,
         )
+
+    def _gradients(self, optimizer: Any, phase: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """What a phase returns, its gradients in place; recorded at its first call and then replayed, where it can be.
+
+        A phase of D without R1 is another one than with it.
+        """
+        optimizer.zero_grad()
+        if not self._is_recorded:
+            return phase(*inputs)
+        name = f"{phase.__name__}{' with R1' if phase == self.discriminator_phase and self._is_r1_step else ''}"
+        return self._recordings.run(name, phase, optimizer.param_groups[0]["params"], *inputs)
+
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether all steps do the same work, and one GPU does it by itself."""
+        model, trainer = self.config.model, self.config.trainer
+        same = self.augment is None and not (model.loss == "ps" and model.ps.cascade_kimg)
+        return trainer.cuda_graphs and self.device.type == "cuda" and same and count_processes() == 1
 
     def _backward(self, loss: Tensor) -> None:
         (loss / self.config.trainer.accumulate if self.config.trainer.accumulate > 1 else loss).backward()
@@ -449,6 +475,11 @@ def split_groups(batch: Tensor, parts: int, group: int = 4) -> tuple[Tensor, ...
     if not len(batch):
         return (batch,) * parts
     return tuple(part.flatten(0, 1) for part in batch.unflatten(0, (group, parts, -1)).unbind(1))
+
+
+def mean_of(terms: list[Tensor]) -> Tensor:
+    """Mean of tensors of one shape; of a single one, itself."""
+    return torch.stack(terms).mean(0) if len(terms) > 1 else terms[0]
 
 
 @contextmanager

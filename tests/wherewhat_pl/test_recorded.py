@@ -1,0 +1,76 @@
+"""Steps recorded as CUDA graphs: the same numbers as without, on a GPU only."""
+
+import copy
+
+import pytest
+import torch
+
+from wherewhat_pl.bench.baseline import step_of
+from wherewhat_pl.config import load_config
+from wherewhat_pl.recorded import Recordings
+from wherewhat_pl.system import DisentanglingGAN
+
+STEPS = 20  # more than one interval of R1
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+def system_of(*overrides: str) -> DisentanglingGAN:
+    return DisentanglingGAN(load_config("shapes3d_quick", ["trainer.cuda_graphs=true", *overrides]))
+
+
+@pytest.mark.parametrize("overrides", [(), ("model.augment.enabled=true",), ("model.ps.cascade_kimg=1",)])
+def test_only_a_gpu_records(overrides):
+    assert not system_of(*overrides)._is_recorded
+
+
+def test_a_copy_has_nothing_recorded():
+    recordings = Recordings()
+    recordings._by_name["generator"] = None
+    assert not copy.deepcopy(recordings)._by_name
+
+
+@pytest.mark.parametrize("overrides", [(), ("model.loss=infogan",), ("model.mask=softmax",), ("trainer.accumulate=2",)])
+def test_phases_ask_the_device_for_nothing(overrides):
+    """Meta tensors have no values: whatever would wait for one fails."""
+    system = system_of(*overrides).to("meta")
+    for images_seen in (0, 16):  # with R1 and without
+        system.images_seen = images_seen
+        reals = torch.empty(16, 3, 16, 16, device="meta")
+        assert system.generator_phase(reals).shape == (2,)
+        assert system.discriminator_phase(reals).shape == (4,)
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    "overrides", [(), ("model.loss=infogan",), ("model.loss=gan",), ("trainer.accumulate=2",), ("model.ps.pairs=0.5",)]
+)
+def test_replayed_steps_are_the_steps(overrides):
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    weights = []
+    for recorded in ("false", "true"):
+        system = system_of(f"trainer.cuda_graphs={recorded}", *overrides).cuda()
+        assert system._is_recorded == (recorded == "true")
+        step = step_of(system, "cuda")
+        for _ in range(STEPS):
+            step()
+        means = torch.tensor(list(system.read_losses().values()))
+        weights.append(torch.cat([means.cpu(), *(p.detach().flatten().cpu() for p in system.parameters())]))
+    eager, replayed = weights
+    torch.testing.assert_close(replayed, eager, rtol=1e-3, atol=1e-3)
+
+
+@needs_cuda
+def test_what_asks_the_device_is_refused_and_leaves_the_random_numbers_alone():
+    weight = torch.nn.Parameter(torch.ones(3, device="cuda"))
+
+    def asks() -> torch.Tensor:
+        total = weight.sum() * torch.rand((), device="cuda")
+        total.backward()
+        return total * float(total)
+
+    state = torch.cuda.get_rng_state()
+    with pytest.raises(RuntimeError):
+        Recordings().run("asks", asks, [weight])
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert float(torch.ones(3, device="cuda").sum()) == 3
