@@ -1,10 +1,14 @@
 """The program. Signals are noted before anything else is imported: imports alone take seconds."""
 
+import os
 import sys
 
 from wherewhat_pl import signals
 
 signals.install()
+if not sys.stderr.isatty():  # tqdm reads these when it is imported
+    for name in ("TQDM_MININTERVAL", "TQDM_MAXINTERVAL"):
+        os.environ.setdefault(name, "30")  # seconds: in a job's log, a bar's states are lines that somebody reads
 try:
     from wherewhat_pl.cli import main
 

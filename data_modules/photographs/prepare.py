@@ -189,7 +189,7 @@ class _Job:
             for i in range(processes)
         ]
         bad: dict[str, str] = {}
-        bar = tqdm(total=len(self.source), desc=title, unit=" images", disable=not progress, mininterval=1)
+        bar = tqdm(total=len(self.source), desc=title, unit=" images", disable=not progress)
         try:
             for worker in workers:
                 worker.start()

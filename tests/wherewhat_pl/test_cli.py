@@ -110,6 +110,24 @@ def test_what_is_said_to_a_verb_becomes_its_settings():
     assert (settings.exp, settings.dry_run, settings.overrides) == ("007", True, ["run.name=a=b", "seed=1"])
 
 
+def test_bars_are_drawn_seldom_where_nobody_watches():
+    program = """
+import io, runpy, sys
+sys.argv = ["wherewhat_pl", "--help"]
+try:
+    runpy.run_module("wherewhat_pl", run_name="__main__")
+except SystemExit:
+    from tqdm import tqdm
+    bar = tqdm(range(3), file=io.StringIO())
+    print(bar.mininterval, bar.maxinterval)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TQDM_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "30.0 30.0"
+
+
 def test_help_and_typos_are_answered_without_torch():
     commands = [
         ["--help"], ["trian"], *([verb, "--help"] for verb in VERBS),
