@@ -30,7 +30,7 @@ def test_a_copy_has_nothing_recorded():
     assert not copy.deepcopy(recordings)._by_name
 
 
-@pytest.mark.parametrize("overrides", [(), ("model.loss=infogan",), ("model.mask=softmax",), ("trainer.accumulate=2",)])
+@pytest.mark.parametrize("overrides", [(), ("model.mask=softmax", "trainer.accumulate=2")])
 def test_phases_ask_the_device_for_nothing(overrides):
     """Meta tensors have no values: whatever would wait for one fails."""
     system = system_of(*overrides).to("meta")
