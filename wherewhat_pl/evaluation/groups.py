@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,40 +25,44 @@ class Group:
 
     Attributes:
         name: what tells it from the others, as ``key=value``.
-        records: its runs, by seed.
+        records: its runs, by seed, then by what else is a repeat.
     """
 
     name: str
     records: list[Record]
 
 
-def grouped(records: Sequence[Record], rows: Sequence[str], complain: Complain) -> list[Group]:
+def grouped(records: Sequence[Record], rows: Sequence[str], over: Sequence[str], complain: Complain) -> list[Group]:
     """Groups in the order of the settings that name them.
 
     Args:
         records: of the runs.
         rows: the settings that name groups; none: all that differ.
+        over: settings whose values are repeats in a group, as seeds are: for one side of a grid by itself.
         complain: told of runs that repeat another one's settings and seed; the first one counts.
 
     Raises:
-        ConfigError: ``rows`` names no setting, or does not tell all groups apart.
+        ConfigError: ``rows`` or ``over`` names no setting, or ``rows`` does not tell all groups apart.
     """
     defaults = flatten(to_dict(ExperimentConfig()))  # for settings that are younger than a record
     known = sorted({key for record in records for key in record.settings})
-    runs: dict[str, dict[int, Record]] = {}
+    pooled = _keys(known, over, "over") if records else []
+    runs: dict[str, dict[tuple[int, str], Record]] = {}
     for record in records:
-        seeds = runs.setdefault(_fixed({key: record.settings.get(key, defaults.get(key)) for key in known}), {})
-        if record.seed in seeds:
-            complain(f"{record.name} is left out: {seeds[record.seed].name} has the same settings and seed")
+        own = {key: record.settings.get(key, defaults.get(key)) for key in known}
+        repeat = record.seed, _fixed([own.pop(key) for key in pooled])
+        same = runs.setdefault(_fixed(own), {})
+        if repeat in same:
+            complain(f"{record.name} is left out: {same[repeat].name} has the same settings and seed")
         else:
-            seeds[record.seed] = record
+            same[repeat] = record
     settings: list[Settings] = [json.loads(key) for key in runs]
     naming = _chosen(settings, rows) if rows else _differing(settings)
     named = []
-    for own, seeds in zip(settings, runs.values(), strict=True):
-        same = [other for other in settings if other["experiment"] == own["experiment"]]
-        parts = [_said(key, own[key]) for key in naming if rows or key == "experiment" or _differs(key, same)]
-        group = Group(", ".join(parts) or own["experiment"], [seeds[seed] for seed in sorted(seeds)])
+    for own, repeats in zip(settings, runs.values(), strict=True):
+        alike = [other for other in settings if other.get("experiment") == own.get("experiment")]
+        parts = [_said(key, own[key]) for key in naming if rows or key == "experiment" or _differs(key, alike)]
+        group = Group(", ".join(parts) or own.get("experiment", "all"), [repeats[repeat] for repeat in sorted(repeats)])
         named.append(([_sortable(own[key]) for key in naming], group))
     return [group for _, group in sorted(named, key=lambda pair: pair[0])]
 
@@ -74,23 +78,28 @@ def in_words(value: Any) -> str:
 
 def _differing(settings: Sequence[Settings]) -> list[str]:
     """What differs within an experiment; before it the experiment itself, where there are several."""
-    experiments = {own["experiment"] for own in settings}
-    same = [[own for own in settings if own["experiment"] == experiment] for experiment in experiments]
+    experiments = {own.get("experiment") for own in settings}
+    same = [[own for own in settings if own.get("experiment") == experiment] for experiment in experiments]
     keys = list(settings[0]) if settings else []
     within = [key for key in keys if any(_differs(key, group) for group in same)]
     return ["experiment"] * (len(experiments) > 1) + within
 
 
 def _chosen(settings: Sequence[Settings], rows: Sequence[str]) -> list[str]:
-    known = {_short(key): key for own in settings[:1] for key in own}
-    for row in rows:
-        if row not in known and row not in known.values():
-            raise ConfigError(f"rows={row}: no such setting{suggestion(row, [*known, *known.values()])}")
-    chosen = [known.get(row, row) for row in rows]
+    chosen = _keys(settings[0] if settings else [], rows, "rows")
     if len({_fixed([own[key] for key in chosen]) for own in settings}) < len(settings):
         missing = ", ".join(_short(key) for key in _differing(settings) if key not in chosen)
         raise ConfigError(f"rows={','.join(rows)}: does not tell all groups apart; they differ in {missing}, too")
     return chosen
+
+
+def _keys(known: Iterable[str], names: Sequence[str], said: str) -> list[str]:
+    """Settings by their names, short as in the names of runs or whole; ``said`` is where they were asked for."""
+    keys = {_short(key): key for key in known}
+    for name in names:
+        if name not in keys and name not in keys.values():
+            raise ConfigError(f"{said}={name}: no such setting{suggestion(name, [*keys, *keys.values()])}")
+    return [keys.get(name, name) for name in names]
 
 
 def _differs(key: str, settings: Sequence[Settings]) -> bool:

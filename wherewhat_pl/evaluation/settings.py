@@ -50,6 +50,7 @@ class TableSettings:
     # columns: names of metrics, or of their parts (mig.floor_hue, coverage.geometries); none: all that were measured
     metrics: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)  # settings that name the groups, in this order; none: all that differ
+    over: list[str] = field(default_factory=list)  # settings whose values are repeats, as seeds are
     seeds: Count = 1  # least number of seeds of a group
     threshold: Amount | None = None  # TPL of an active dimension; null: what each was measured with
     unfinished: bool = False  # also runs that have not come to their trainer.max_kimg

@@ -79,11 +79,13 @@ class Table:
         groups: of runs.
         columns: what was measured, then what it cost: images seen (thousands) and, where recorded, CPU minutes.
         caption: what the numbers are and how they were compared.
+        counted: what a group has several of: seeds, or runs where other settings are repeats too.
     """
 
     groups: list[Group]
     columns: list[Column]
     caption: str
+    counted: str = "seeds"
 
 
 def table_of(records: Sequence[Record], settings: TableSettings, complain: Complain) -> Table:
@@ -100,7 +102,7 @@ def table_of(records: Sequence[Record], settings: TableSettings, complain: Compl
     shown = list(records) if settings.unfinished else _finished(records, complain)
     if settings.threshold is not None:
         shown = [_with_threshold(record, settings.threshold) for record in shown]
-    groups = grouped(shown, settings.rows, complain)
+    groups = grouped(shown, settings.rows, settings.over, complain)
     if few := [group.name for group in groups if len(group.records) < settings.seeds]:
         complain(f"fewer than {settings.seeds} seeds, left out: {'; '.join(few)}")
     groups = [group for group in groups if len(group.records) >= settings.seeds]
@@ -110,11 +112,12 @@ def table_of(records: Sequence[Record], settings: TableSettings, complain: Compl
     images = [_cell([r.images_seen / 1000 for r in group.records]) for group in groups]
     minutes = [_cell([r.cpu_minutes for r in group.records if r.cpu_minutes is not None]) for group in groups]
     costs = [Column("kimg", images, 0), Column("CPU min", minutes, 1)]
-    caption = _caption(measured)
+    caption = _caption(measured, settings.over)
     if any(minutes):
         timed = {r.processor or "unknown" for group in groups for r in group.records if r.cpu_minutes is not None}
         caption += f" CPU minutes on: {', '.join(sorted(timed))}."
-    return Table(groups, measured + [column for column in costs if any(column.cells)], caption)
+    columns = measured + [column for column in costs if any(column.cells)]
+    return Table(groups, columns, caption, "runs" if settings.over else "seeds")
 
 
 def _finished(records: Sequence[Record], complain: Complain) -> list[Record]:
@@ -193,9 +196,10 @@ def _differences(way: str, ways: Sequence[str]) -> str:
     return f" [{', '.join(said)}]"
 
 
-def _caption(columns: Sequence[Column]) -> str:
+def _caption(columns: Sequence[Column], over: Sequence[str]) -> str:
     untested = ", ".join(column.name for column in columns if not column.tested)
-    said = "Mean ± standard deviation (n - 1) over seeds; (n): over n seeds only."
+    repeats = " and ".join(["seeds", *over])
+    said = f"Mean ± standard deviation (n - 1) over {repeats}; (n): over n {'runs' if over else 'seeds'} only."
     if any(column.tested for column in columns):
         said += (
             f" Bold: the best mean and all that cannot be told apart from it at {100 * LEVEL:.0f} % (Welch's t-test "

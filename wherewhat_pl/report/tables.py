@@ -87,7 +87,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 
 def _cells(table: Table, escape: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:
     """The table's texts, its head first."""
-    rows = [["", "seeds", *(escape(column.name) for column in table.columns)]]
+    rows = [["", table.counted, *(escape(column.name) for column in table.columns)]]
     for place, group in enumerate(table.groups):
         seeds = len(group.records)
         row = [escape(group.name), str(seeds)]

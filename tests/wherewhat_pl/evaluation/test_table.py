@@ -50,6 +50,19 @@ def test_groups_are_runs_that_differ_in_their_seed_alone_and_are_named_by_what_d
     assert shown(grid[:2]).groups[0].name == "shapes3d_quick"
 
 
+def test_settings_can_be_repeats_as_seeds_are(grid):
+    table = shown(grid, rows=["mask"], over=["loss"], metrics=["fvm"])
+    assert [group.name for group in table.groups] == ["mask=rectangles", "mask=softmax"]
+    assert [cell.values for cell in column(table, "fvm").cells] == [
+        tuple(value for pair in zip(INFOGAN, PS, strict=True) for value in pair),  # by seed
+        SOFTMAX,
+    ]
+    assert "over seeds and loss" in table.caption
+    assert table.counted == "runs"
+    (everything,) = shown(grid, over=["model.loss", "mask"]).groups
+    assert (everything.name, len(everything.records)) == ("shapes3d_quick", 8)
+
+
 def test_means_deviations_and_p_values_are_those_of_numpy_and_scipy(grid):
     table = shown(grid)
     for name, values in (("fvm", np.array), ("separability", lambda v: 2 - np.array(v))):  # high and low are better
@@ -157,6 +170,8 @@ def test_a_setting_that_is_younger_than_a_record_has_its_default_there(record):
         ({"metrics": ["fvn"]}, "metrics=fvn: no run was measured by that; did you mean 'fvm'?"),
         ({"rows": ["model.los"]}, "rows=model.los: no such setting; did you mean 'model.loss'?"),
         ({"rows": ["model.loss"]}, "rows=model.loss: does not tell all groups apart; they differ in mask, too"),
+        ({"over": ["los"]}, "over=los: no such setting; did you mean 'loss'?"),
+        ({"rows": ["loss"], "over": ["loss"]}, "rows=loss: no such setting"),
         ({"seeds": 4}, "no run is left to show"),
     ],
 )
