@@ -381,6 +381,8 @@ def test_an_unforeseen_error_in_a_worker_ends_in_one_line(photos, tmp_path, monk
 
 @pytest.mark.slow
 def test_memory_stays_flat_with_large_photographs(tmp_path):
+    if resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >= 2**20:
+        pytest.skip("a process that an earlier test started was larger, and the system tells of the largest only")
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8)).save(folder / "0.jpg")
