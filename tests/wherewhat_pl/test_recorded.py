@@ -19,9 +19,20 @@ def system_of(*overrides: str) -> DisentanglingGAN:
     return DisentanglingGAN(load_config("shapes3d_quick", ["trainer.cuda_graphs=true", *overrides]))
 
 
-@pytest.mark.parametrize("overrides", [(), ("model.augment.enabled=true",), ("model.ps.cascade_kimg=1",)])
-def test_only_a_gpu_records(overrides):
-    assert not system_of(*overrides)._is_recorded
+@pytest.mark.parametrize(
+    ("overrides", "recorded"),
+    [
+        ((), True),
+        (("trainer.cuda_graphs=false",), False),
+        (("model.augment.enabled=true",), False),
+        (("model.ps.cascade_kimg=1",), False),
+    ],
+)
+def test_a_gpu_records_steps_that_are_all_alike(monkeypatch, overrides, recorded):
+    system = system_of(*overrides)
+    assert not system._is_recorded  # on a CPU
+    monkeypatch.setattr(DisentanglingGAN, "device", torch.device("cuda"))
+    assert system._is_recorded == recorded
 
 
 def test_a_copy_has_nothing_recorded():
