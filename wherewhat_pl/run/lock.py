@@ -66,34 +66,34 @@ def is_held(folder: Path) -> bool:
 
 
 def _take(path: Path, token: str) -> str:
-    note = ""
     while True:
         if _create(path, token):
-            return note
+            return ""
         holder = _read(path)
-        if holder is not None and (why := _why_lost(path, holder)) is None:
+        if holder is None:  # gone, being written this moment, or damaged
+            time.sleep(0.2)
+            if _read(path) is None and _silent_s(path) > 2 and _replace_lost(path, None, token):
+                return ""
+        elif (why := _why_lost(path, holder)) is None:
             raise ConfigError(
                 f"run.name={path.parent.name}: {path.parent} is being trained by {_in_words(holder)}; "
                 "wait for it, stop it, or choose another run.name"
             )
-        if holder is not None:
-            note = f"took over the run from {_in_words(holder)}, {why}"
-        _remove_lost(path, holder)
+        elif _replace_lost(path, holder, token):
+            return f"took over the run from {_in_words(holder)}, {why}"
 
 
 def _create(path: Path, token: str) -> bool:
     """Whether the lock is ours now: a file that is whole when it appears, linked to a name that must be free."""
-    content = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "token": token}
-    own = path.with_name(f".lock.{token}")
+    own = _write_own(path, token)
     try:
-        own.write_text(json.dumps(content))
         os.link(own, path)
     except FileExistsError:
         return False
     except OSError:  # no hard links here: exclusive creation instead, whose content comes a moment later
         try:
             with path.open("x") as file:
-                file.write(json.dumps(content))
+                file.write(own.read_text())
         except FileExistsError:
             return False
     finally:
@@ -101,19 +101,25 @@ def _create(path: Path, token: str) -> bool:
     return True
 
 
+def _write_own(path: Path, token: str) -> Path:
+    own = path.with_name(f".lock.{token}")
+    own.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "token": token}))
+    return own
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         holder = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return holder if isinstance(holder, dict) and "token" in holder else None
+    return holder if isinstance(holder, dict) and str(holder.get("token")).isalnum() else None
 
 
 def _why_lost(path: Path, holder: dict[str, Any]) -> str | None:
     """Why its holder counts as lost; None if it lives."""
     if _is_gone(holder):
         return "which is no more"
-    silent = _clock(path.parent) - path.stat().st_mtime if path.exists() else 0.0
+    silent = _silent_s(path)
     return f"which has been silent for {silent:.0f} s" if silent > STALE_S else None
 
 
@@ -130,6 +136,14 @@ def _is_gone(holder: dict[str, Any]) -> bool:
     return False
 
 
+def _silent_s(path: Path) -> float:
+    """Seconds since a file was last touched; 0 if it is gone."""
+    try:
+        return _clock(path.parent) - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def _clock(folder: Path) -> float:
     """The file system's own time: hosts' clocks differ."""
     probe = folder / f".clock.{uuid.uuid4().hex}"
@@ -140,22 +154,26 @@ def _clock(folder: Path) -> float:
         probe.unlink()
 
 
-def _remove_lost(path: Path, holder: dict[str, Any] | None) -> None:
-    """Remove a lost process's lock, and no other that may have come into its place meanwhile."""
-    if holder is None:  # being written this moment, or damaged
-        time.sleep(0.2)
-        if _read(path) is not None or not path.exists() or _clock(path.parent) - path.stat().st_mtime < 2:
-            return
-    aside = path.with_name(f".lock.lost.{uuid.uuid4().hex}")
+def _replace_lost(path: Path, holder: dict[str, Any] | None, token: str) -> bool:
+    """Put our lock in a lost one's place, and in no other's that may have come there meanwhile; whether it was done.
+
+    Of many that try this at once, only the one that holds the claim looks again and replaces.
+    """
+    claim = path.with_name(f".lock.claim.{holder['token'] if holder else 'damaged'}")
     try:
-        os.rename(path, aside)
-    except FileNotFoundError:
-        return
-    moved = _read(aside)
-    if holder is not None and moved is not None and moved["token"] != holder["token"]:
-        with contextlib.suppress(OSError):  # another process was quicker: what was moved is its lock
-            os.link(aside, path)
-    aside.unlink(missing_ok=True)
+        claim.touch(exist_ok=False)
+    except FileExistsError:  # another process is at it, or was killed there
+        if _silent_s(claim) > STALE_S:
+            claim.unlink(missing_ok=True)
+        time.sleep(0.05)
+        return False
+    try:
+        if not path.exists() or _read(path) != holder:
+            return False
+        os.replace(_write_own(path, token), path)
+        return True
+    finally:
+        claim.unlink(missing_ok=True)
 
 
 def _forget_attempts(folder: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.run import lock
 from wherewhat_pl.run.lock import STALE_S, run_lock
 
 
@@ -54,22 +56,50 @@ def test_a_lock_cut_short_by_a_full_disk_holds_nobody_up(tmp_path):
         pass
 
 
-def _try(folder, barrier, results):
+@pytest.mark.parametrize("found", ["token", "lock"])
+def test_a_lock_that_came_into_a_lost_ones_place_is_left_alone(tmp_path, found):
+    path = held_by(tmp_path, token="another")
+    lost = {"token": "lost"} if found == "token" else None
+    assert not lock._replace_lost(path, lost, "ours")
+    assert json.loads(path.read_text())["token"] == "another"
+    assert os.listdir(tmp_path) == [".lock"]
+
+
+def test_who_takes_over_waits_for_another_that_is_at_it_unless_it_was_killed(tmp_path):
+    path, claim = held_by(tmp_path, token="lost"), tmp_path / ".lock.claim.lost"
+    claim.touch()
+    lost = lock._read(path)
+    assert not lock._replace_lost(path, lost, "ours")
+    os.utime(claim, (0, time.time() - STALE_S - 10))
+    assert [lock._replace_lost(path, lost, "ours") for _ in range(2)] == [False, True]
+    assert json.loads(path.read_text())["token"] == "ours"
+    assert os.listdir(tmp_path) == [".lock"]
+
+
+def _try(folder, barrier, results, slowly):
+    if slowly:  # between reading who held it and taking it over, where another may have been quicker
+        quick = lock._replace_lost
+        lock._replace_lost = lambda *arguments: (time.sleep(random.random() / 5), quick(*arguments))[1]
     barrier.wait()
     try:
         with run_lock(folder):
             results.put("held")
-            time.sleep(1)
+            time.sleep(2)
     except ConfigError:
         results.put("refused")
 
 
 @pytest.mark.slow
-def test_of_many_that_take_over_at_once_one_gets_it(tmp_path):
-    held_by(tmp_path, pid=2**22 + 1)  # above the largest process number
+@pytest.mark.parametrize("slowly", [False, True])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_of_many_that_take_over_at_once_one_gets_it(tmp_path, slowly, damaged):
+    path = held_by(tmp_path, pid=2**22 + 1)  # above the largest process number
+    if damaged:
+        path.write_text('{"host"')
+        os.utime(path, (0, 0))
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(8), context.SimpleQueue()
-    processes = [context.Process(target=_try, args=(tmp_path, barrier, results)) for _ in range(8)]
+    processes = [context.Process(target=_try, args=(tmp_path, barrier, results, slowly)) for _ in range(8)]
     for process in processes:
         process.start()
     for process in processes:
