@@ -32,7 +32,7 @@ from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.folder import RunDir
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-MAX_IMAGES = 1000
+MAX_IMAGES = 500
 SETTINGS = (
     *TINY,
     f"trainer.max_kimg={MAX_IMAGES / 1000}",

@@ -93,7 +93,7 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(tiny_settings, dis
 
 
 def test_of_two_processes_only_the_first_writes_and_both_outlive_a_full_disk(disk, tmp_path):
-    settings = (*Training.settings, "trainer.devices=2", "trainer.max_kimg=2", "checkpoint.interval_kimg=0.04")
+    settings = (*Training.settings, "trainer.devices=2", "trainer.max_kimg=0.6", "checkpoint.interval_kimg=0.04")
     alone, hurt = Training(tmp_path, "alone", settings=settings), Training(disk, "hurt", settings=settings)
     alone.finish()
     process, filler = hurt.start(), disk / "filler"
@@ -104,11 +104,13 @@ def test_of_two_processes_only_the_first_writes_and_both_outlive_a_full_disk(dis
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
-    time.sleep(2)
+    said = ""
+    while "checkpoint: not saved at" not in said:
+        said = process.stderr.readline()
+        assert said, "it has ended"
     filler.unlink()
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert "checkpoint: not saved at" in said
+    _, more = process.communicate(timeout=300)
+    assert process.returncode == 0, more
     assert "No space left" in said
     assert not alone.mistakes
     assert not Left.by(hurt.run).differences(Left.by(alone.run))
