@@ -72,7 +72,7 @@ def _take(path: Path, token: str) -> str:
         holder = _read(path)
         if holder is None:  # gone, being written this moment, or damaged
             time.sleep(0.2)
-            if _read(path) is None and _silent_s(path) > 2 and _replace_lost(path, None, token):
+            if _replace_lost(path, None, token):
                 return ""
         elif (why := _why_lost(path, holder)) is None:
             raise ConfigError(
@@ -168,7 +168,7 @@ def _replace_lost(path: Path, holder: dict[str, Any] | None, token: str) -> bool
         time.sleep(0.05)
         return False
     try:
-        if not path.exists() or _read(path) != holder:
+        if not path.exists() or _read(path) != holder or (holder is None and _silent_s(path) < 2):
             return False
         os.replace(_write_own(path, token), path)
         return True

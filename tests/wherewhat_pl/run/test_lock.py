@@ -65,6 +65,14 @@ def test_a_lock_that_came_into_a_lost_ones_place_is_left_alone(tmp_path, found):
     assert os.listdir(tmp_path) == [".lock"]
 
 
+def test_a_lock_that_is_being_written_is_left_alone(tmp_path):
+    path = tmp_path / ".lock"
+    path.touch()
+    assert not lock._replace_lost(path, None, "ours")
+    os.utime(path, (0, time.time() - 3))
+    assert lock._replace_lost(path, None, "ours")
+
+
 def test_who_takes_over_waits_for_another_that_is_at_it_unless_it_was_killed(tmp_path):
     path, claim = held_by(tmp_path, token="lost"), tmp_path / ".lock.claim.lost"
     claim.touch()
