@@ -60,7 +60,9 @@ def write(path, text, after):
 def run(words, folder, tiny_settings):
     assert words[:2] == ["python", "-m"], words
     verb = words[3] if words[2] == "wherewhat_pl" else None
-    more = [*(tiny_settings if verb == "train" else ()), *SHORTER.get(verb, ())]
+    given = {word.partition("=")[0] for word in words}
+    tiny = [word for word in tiny_settings if word.partition("=")[0] not in given]
+    more = [*(tiny if verb == "train" else ()), *SHORTER.get(verb, ())]
     done = subprocess.run([sys.executable, *words[1:], *more], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -439,6 +439,12 @@ def test_every_command_takes_an_imported_run(imported, command, tmp_path, short_
     maps = "{base: 256, decay: 1, min: 8, max: 32}"
     words = [f"run.init_from={run}", f"run.root={tmp_path}", "run.name=on", "trainer.max_kimg=0.008"]
     words += [f"model.generator.modules=[{','.join(networks['modules'])}]", "model.generator.feature_map_scale=4"]
-    words += [f"model.{network}.feature_maps={maps}" for network in ("generator", "critic")]
-    words += ["data.resolution=16", "trainer.batch_size=4", "trainer.accelerator=cpu", "trainer.devices=1"]
+    words += [f"model.{network}.feature_maps={maps}" for network in ("generator", "critic", "recognizer")]
+    words += [
+        "model.mask=rectangles",
+        "data.resolution=16",
+        "trainer.batch_size=4",
+        "trainer.accelerator=cpu",
+        "trainer.devices=1",
+    ]
     assert command("train", "exp=shapes3d_quick", *words, "factors.images=64", "logger.wandb.mode=disabled")[0] == 0
