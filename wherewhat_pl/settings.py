@@ -148,7 +148,7 @@ class TrainerConfig:
     compile: bool = (
         False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
     )
-    cuda_graphs: bool = False  # on one GPU, record a step's kernels once and replay them; 8.7 times as fast at 16 px
+    cuda_graphs: bool = False  # on one GPU, record a step's kernels once and replay them (docs/performance.md)
     threads: Processes | None = None  # CPU threads of torch; null leaves torch's choice
     deterministic: bool = True  # deterministic kernels, where there are any; cuDNN too
 

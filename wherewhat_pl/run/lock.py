@@ -112,7 +112,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         holder = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return holder if isinstance(holder, dict) and str(holder.get("token")).isalnum() else None
+    token = holder.get("token") if isinstance(holder, dict) else None
+    return holder if isinstance(token, str) and token.isalnum() else None  # it becomes part of a file's name
 
 
 def _why_lost(path: Path, holder: dict[str, Any]) -> str | None:

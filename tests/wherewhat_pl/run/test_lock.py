@@ -49,8 +49,9 @@ def test_another_host_is_lost_once_its_heart_has_stopped(tmp_path):
         assert "silent for" in note
 
 
-def test_a_lock_cut_short_by_a_full_disk_holds_nobody_up(tmp_path):
-    (tmp_path / ".lock").write_text('{"host"')
+@pytest.mark.parametrize("text", ['{"host"', '{"host": "elsewhere"}', '{"token": "../other"}', '{"token": 1}', "[]"])
+def test_a_damaged_lock_holds_nobody_up(tmp_path, text):
+    (tmp_path / ".lock").write_text(text)
     os.utime(tmp_path / ".lock", (0, 0))
     with run_lock(tmp_path):
         pass
