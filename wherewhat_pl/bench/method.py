@@ -8,8 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -59,13 +60,14 @@ def bench_constriction(device: torch.device) -> Lines:
         scales, shifts = torch.randn(2, 8, m, channels, device=device).requires_grad_()
         inputs = [x, masks, scales, shifts]
         seconds = paired_seconds(
-            {blend.__name__: partial(_blend_gradients, blend, inputs) for blend in (blend_in_a_loop, blend_styles)}
+            {blend.__name__: partial(_gradients, blend, inputs, inputs) for blend in (blend_in_a_loop, blend_styles)}
         )
         yield times_as_fast(f"{m} latents, [8, {channels}, {side}, {side}]", *seconds.values())
 
 
-def _blend_gradients(blend: Callable[..., Tensor], inputs: list[Tensor]) -> object:
-    return grad(blend(*inputs).sum(), inputs)
+def _gradients(function: Callable[..., Tensor], inputs: Sequence[Any], weights: Sequence[Tensor]) -> object:
+    """Forward and backward; R1 does not depend on all of D's weights."""
+    return grad(function(*inputs).sum(), weights, allow_unused=True)
 
 
 def blend_in_a_loop(x: Tensor, masks: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
@@ -82,18 +84,11 @@ def bench_r1(device: torch.device) -> Lines:
     """R1 and its gradient, the filter as a function of its own against a plain grouped convolution"""
     for side, channels in ((16, 24), (32, 64), (64, 128)):
         critic = Critic(side, 3, 1, FeatureMaps(channels, 0, channels, channels)).to(device)
-        ours = partial(_r1_gradients, critic, torch.randn(4, 3, side, side, device=device))
-        seconds = paired_seconds({"grouped": partial(_with_grouped_filter, ours), "filter": ours}, rounds=5)
+        images = torch.randn(4, 3, side, side, device=device)
+        ours = partial(_gradients, losses.r1_penalty, [critic, images], list(critic.parameters()))
+        grouped = patch.object(resample, "resample_filter", _grouped_filter)(ours)
+        seconds = paired_seconds({"grouped": grouped, "filter": ours}, rounds=5)
         yield times_as_fast(f"{side} px, {channels} channels", *seconds.values())
-
-
-def _r1_gradients(critic: Critic, images: Tensor) -> object:
-    return grad(losses.r1_penalty(critic, images).sum(), list(critic.parameters()), allow_unused=True)
-
-
-def _with_grouped_filter(work: Callable[[], object]) -> None:
-    with patch.object(resample, "resample_filter", _grouped_filter):
-        work()
 
 
 def _grouped_filter(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1, bias: Tensor | None = None) -> Tensor:
@@ -119,14 +114,11 @@ def bench_step(device: torch.device) -> Lines:
         difference = gradient_difference(system, device)
         interval = config.model.r1.interval  # so many steps hold one with R1
         forms = {"plain": plain_form(system), "ours": system}
-        one_thread = device.type == "cpu" and torch.get_num_threads() == 1
-        seconds = paired_seconds(
-            {name: partial(repeat, step_of(form, device), interval) for name, form in forms.items()},
-            rounds=5,
-            clock=time.process_time if one_thread else time.perf_counter,
-        )
+        steps = {name: partial(repeat, step_of(form, device), interval) for name, form in forms.items()}
+        clock = _clock(device)
+        seconds = paired_seconds(steps, rounds=5, clock=clock)
         images = config.trainer.batch_size * interval
-        rate, unit = images / seconds["ours"], "CPU second" if one_thread else "second"
+        rate, unit = images / seconds["ours"], "CPU second" if clock is time.process_time else "second"
         yield (
             f"{experiment}: {rate:.1f} images per {unit} at batch {config.trainer.batch_size}, "
             f"{seconds['plain'] / seconds['ours']:.2f} times the plain step's {images / seconds['plain']:.1f}; "
@@ -141,12 +133,11 @@ def bench_critic(device: torch.device) -> Lines:
     for side, channels, batch in ((16, 24, 32), (32, 32, 32), (64, 64, 16)):
         maps = FeatureMaps(channels, 0, channels, channels)
         images = torch.randn(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
-        works: dict[str, Callable[[], object]] = {}
+        works = {}
         for name, critic in (("ours", Critic(side, 3, 1, maps)), ("plain", PlainPyTorchCritic(side, 3, maps))):
             critic.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            works[name] = lambda critic=critic, images=images: grad(critic(images).sum(), list(critic.parameters()))  # type: ignore[misc]
-        clock = time.process_time if device.type == "cpu" else time.perf_counter
-        seconds = paired_seconds(works, clock=clock)
+            works[name] = partial(_gradients, critic, [images], list(critic.parameters()))
+        seconds = paired_seconds(works, clock=_clock(device))
         yield (
             f"{side} px, {channels} channels, batch {batch}: ours {seconds['ours'] * 1e3:.1f} ms, plain PyTorch "
             f"{seconds['plain'] * 1e3:.1f} ms, {seconds['plain'] / seconds['ours']:.2f} of ours"
@@ -192,8 +183,7 @@ def bench_ranks(device: torch.device) -> Lines:
     for processes in (1, 2):
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         done = subprocess.run([*launcher, "-m", "wherewhat_pl.bench.ranks", "shapes3d_quick"], check=True, stdout=-1)
-        seconds[processes] = json.loads(done.stdout)
-        times = seconds[processes]
+        times = seconds[processes] = json.loads(done.stdout)
         line = f"shapes3d_quick, {processes} x {batch // processes} images: {batch / times['step']:.1f} images/s"
         if processes > 1:
             line += f", {seconds[1]['step'] / times['step']:.2f} times those of one"
@@ -205,8 +195,12 @@ def bench_ranks(device: torch.device) -> Lines:
 def matmul_peak(device: torch.device, side: int = 1024) -> float:
     """Floating point operations per second of a float32 matrix product, median of several."""
     a, b = torch.randn(2, side, side, device=device)
-    clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
-    return 2 * side**3 / paired_seconds({"product": lambda: a @ b}, clock=clock)["product"]
+    return 2 * side**3 / paired_seconds({"product": lambda: a @ b}, clock=_clock(device))["product"]
+
+
+def _clock(device: torch.device) -> Callable[[], float]:
+    """The CPU's own for work in one of its threads: what else runs on the machine then counts less."""
+    return time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
 
 
 def bench_data(device: torch.device) -> Lines:

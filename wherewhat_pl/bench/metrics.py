@@ -7,7 +7,6 @@ in which ``speedup`` is the straightforward version's seconds over ours, and ``d
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from wherewhat_pl.metrics.numerics.reference_draws import draw_points
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 
 SPACE = FactorSpace(("floor", "wall", "object", "scale", "shape", "orientation"), (10, 10, 10, 8, 4, 15))
+BASES = np.array(SPACE.bases)
 Halves = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -60,11 +60,13 @@ def mixed_codes(num_codes: int = 10) -> NDArray[np.float32]:
 def sample_halves(table: NDArray[np.float32], train: int, test: int) -> Halves:
     """Random images' codes and factors, for training and for testing."""
     random = np.random.RandomState(1)
-    halves: list[Any] = []
-    for count in (train, test):
-        factors = np.stack([random.randint(size, size=count) for size in SPACE.sizes], axis=1)
-        halves += [table[factors @ np.array(SPACE.bases)], factors]
-    return halves[0], halves[1], halves[2], halves[3]
+    train_factors, test_factors = draw_factors(random, train), draw_factors(random, test)
+    return table[train_factors @ BASES], train_factors, table[test_factors @ BASES], test_factors
+
+
+def draw_factors(random: np.random.RandomState, count: int) -> NDArray[np.int64]:
+    """Of random images: ``[count, 6]``."""
+    return np.stack([random.randint(size, size=count) for size in SPACE.sizes], axis=1)
 
 
 def mig_benchmark(halves: Halves) -> dict[str, float]:
@@ -87,10 +89,9 @@ def sap_benchmark(halves: Halves) -> dict[str, float]:
 
     def straightforward() -> float:
         accuracy = np.empty((codes.shape[1], factors.shape[1]))
-        for i in range(codes.shape[1]):
-            for j in range(factors.shape[1]):
-                model = LinearSVC(C=0.01, class_weight="balanced").fit(codes[:, i : i + 1], factors[:, j])
-                accuracy[i, j] = np.mean(model.predict(test_codes[:, i : i + 1]) == test_factors[:, j])
+        for i, j in np.ndindex(accuracy.shape):
+            model = LinearSVC(C=0.01, class_weight="balanced").fit(codes[:, i : i + 1], factors[:, j])
+            accuracy[i, j] = np.mean(model.predict(test_codes[:, i : i + 1]) == test_factors[:, j])
         ordered = np.sort(accuracy, axis=0)
         return float(np.mean(ordered[-1] - ordered[-2]))
 
@@ -105,20 +106,15 @@ def factor_vae_benchmark(table: NDArray[np.float32], train: int = 10_000, test: 
 
     def straightforward() -> float:
         random = np.random.RandomState(0)
-        bases = np.array(SPACE.bases)
-
-        def draw(count: int) -> NDArray[np.int64]:
-            return np.stack([random.randint(size, size=count) for size in SPACE.sizes], axis=1)
-
-        variances = np.var(table[draw(10_000) @ bases], axis=0, ddof=1)
+        variances = np.var(table[draw_factors(random, 10_000) @ BASES], axis=0, ddof=1)
         active = np.sqrt(variances) >= 0.05
         votes = np.zeros((2, SPACE.num_factors, table.shape[1]))
         for half, count in enumerate((train, test)):
             for _ in range(count):
                 fixed = random.randint(SPACE.num_factors)
-                factors = draw(64)
+                factors = draw_factors(random, 64)
                 factors[:, fixed] = factors[0, fixed]
-                local = np.var(table[factors @ bases], axis=0, ddof=1)
+                local = np.var(table[factors @ BASES], axis=0, ddof=1)
                 votes[half, fixed, np.flatnonzero(active)[np.argmin(local[active] / variances[active])]] += 1
         factor_of = votes[0].argmax(axis=0)
         return float(votes[1][factor_of, np.arange(table.shape[1])].sum() / test)

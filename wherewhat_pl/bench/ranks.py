@@ -10,32 +10,18 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-import time
+from functools import partial
 
 import torch
 import torch.distributed as dist
 
 from wherewhat_pl.bench.baseline import step_of
+from wherewhat_pl.bench.timing import repeat, timed
 from wherewhat_pl.config import load_config
 from wherewhat_pl.distributed import GradientAverage
 from wherewhat_pl.system import DisentanglingGAN
 
 ROUNDS = 7
-
-
-class _Watch:
-    """Stands in for ``GradientAverage.__call__``: how long the calls take, and whose they are."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.averages: dict[int, GradientAverage] = {}
-        self._reduce = GradientAverage.__call__
-
-    def __call__(self, average: GradientAverage) -> None:
-        start = time.perf_counter()
-        self._reduce(average)
-        self.seconds += time.perf_counter() - start
-        self.averages[id(average)] = average
 
 
 def main(experiment: str) -> None:
@@ -45,27 +31,31 @@ def main(experiment: str) -> None:
     config = load_config(experiment)
     torch.set_num_threads(1)
     steps = config.model.r1.interval  # so many hold one with R1
-    system = DisentanglingGAN(config)
-    step = step_of(system, "cpu", processes=processes)
-    watch = _Watch()
-    GradientAverage.__call__ = lambda average: watch(average)  # type: ignore[method-assign, assignment]
+    step = step_of(DisentanglingGAN(config), "cpu", processes=processes)
+    averages: dict[int, GradientAverage] = {}
+    waits: list[float] = []
+    reduce = GradientAverage.__call__
+
+    def watched(average: GradientAverage) -> None:
+        waits.append(timed(partial(reduce, average))[0])
+        averages[id(average)] = average
+
+    def all_reductions() -> None:
+        for average in averages.values():
+            average()
+
+    GradientAverage.__call__ = watched  # type: ignore[method-assign, assignment]
     step()  # which makes the averages
     times: dict[str, list[float]] = {"step": [], "waiting": [], "reduction": []}
     for _ in range(ROUNDS):
         dist.barrier()
-        watch.seconds = 0.0
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        times["step"].append((time.perf_counter() - start) / steps)
-        times["waiting"].append(watch.seconds / steps)
+        waits.clear()
+        times["step"].append(timed(partial(repeat, step, steps))[0] / steps)
+        times["waiting"].append(sum(waits) / steps)
         alone = []
         for _ in range(steps):
             dist.barrier()
-            start = time.perf_counter()
-            for average in watch.averages.values():
-                average()
-            alone.append(time.perf_counter() - start)
+            alone.append(timed(all_reductions)[0])
         times["reduction"].append(statistics.median(alone))
     if rank == 0:
         print(json.dumps({name: statistics.median(values) for name, values in times.items()}))

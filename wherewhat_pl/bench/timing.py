@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ def timed(work: Callable[[], Result], clock: Callable[[], float] = time.perf_cou
 
 
 def paired_seconds(
-    works: dict[str, Callable[[], object]],
+    works: Mapping[str, Callable[[], object]],
     rounds: int = 7,
     min_seconds: float = 0.05,
     clock: Callable[[], float] = time.perf_counter,
