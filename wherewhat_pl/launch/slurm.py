@@ -136,8 +136,9 @@ def prepare(
         resources,
         setup,
         what="A training",
-        job_name=config.experiment,
-        log=f"{_as_pattern(run)}/slurm-{'%A_%a' if resources.seeds else '%j'}.out",
+        job_name=_for_sbatch(config.experiment),
+        log=_for_sbatch(f"{_as_pattern(run)}/slurm-{'%A_%a' if resources.seeds else '%j'}.out"),
+        signal="",
         run=_for_shell(run),
     )
     seeds: list[int | None] = [*_each(resources.seeds)] if resources.seeds else [None]
@@ -286,33 +287,19 @@ def _minutes(time: str) -> float:
     return (int(days or 0) * 24 + hours) * 60 + minutes + seconds / 60
 
 
-def _fill(
-    start: str,
-    words: Sequence[str],
-    resources: Resources,
-    setup: str | None,
-    *,
-    what: str,
-    job_name: str,
-    log: str,
-    signal: str = "",
-    run: str = "",
-) -> str:
-    """``job.sh`` around the part that starts the program, which is told ``words``."""
+def _fill(start: str, words: Sequence[str], resources: Resources, setup: str | None, **own: str) -> str:
+    """``job.sh`` around the part that starts the program, which is told ``words``; ``own`` fills in the rest."""
     here = Path(__file__).parent
     command = " \\\n    ".join(_for_shell(word) for word in words)
     return JobScript((here / "job.sh").read_text()).substitute(
-        what=what,
-        job_name=_for_sbatch(job_name),
+        own,
         nodes=resources.nodes,
         tasks=resources.processes,
         options="\n".join(resources.options()),
         folder=_for_sbatch(os.getcwd()),
-        log=_for_sbatch(log),
-        signal=signal,
         python=shlex.quote(sys.executable),
         setup=_own_lines(setup),
-        start=JobScript((here / start).read_text().rstrip()).substitute(command=command, run=run),
+        start=JobScript((here / start).read_text().rstrip()).substitute(own, command=command),
     )
 
 
