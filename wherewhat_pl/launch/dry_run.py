@@ -10,6 +10,7 @@ from torch import nn
 from wherewhat_pl.config import check_divisible
 from wherewhat_pl.distributed import device_count
 from wherewhat_pl.launch.cost import count_cost
+from wherewhat_pl.networks.generator import Generator
 from wherewhat_pl.networks.module_lists import module_list
 from wherewhat_pl.run.build import build_system, data_for
 from wherewhat_pl.settings import ExperimentConfig
@@ -35,13 +36,9 @@ def describe(config: ExperimentConfig) -> str:
         "",
         f"{'network':<14}{'parameters':>12}{'GFLOP per image':>18}",
     ]
-    for name, network, gflop in (
-        ("generator", system.generator, cost.generator),
-        ("discriminator", system.discriminator, cost.discriminator),
-        ("recognizer", system.recognizer, cost.recognizer),
-    ):
-        if network is not None:
-            lines.append(f"{name:<14}{_parameters(network):>12,}{gflop:>18.4g}")
+    for name in ("generator", "discriminator", "recognizer"):
+        if (network := getattr(system, name)) is not None:
+            lines.append(f"{name:<14}{_parameters(network):>12,}{getattr(cost, name):>18.4g}")
     lines += [
         "",
         f"latents     {system.num_latents}",
@@ -53,12 +50,10 @@ def describe(config: ExperimentConfig) -> str:
     return "\n".join(lines)
 
 
-def _table(generator: nn.Module, modules: list[str]) -> list[str]:
-    rows = [f"{'generator module':<22}{'parameters':>12}"]
-    rows.append(f"{modules[0]:<22}{generator.const.numel():>12,}")  # type: ignore[operator, union-attr]
-    for text, block in zip(modules[1:], generator.blocks, strict=True):  # type: ignore[arg-type]
-        rows.append(f"{text:<22}{_parameters(block):>12,}")
-    return rows
+def _table(generator: Generator, modules: list[str]) -> list[str]:
+    counts = [generator.const.numel(), *map(_parameters, generator.blocks)]
+    rows = [f"{text:<22}{count:>12,}" for text, count in zip(modules, counts, strict=True)]
+    return [f"{'generator module':<22}{'parameters':>12}", *rows]
 
 
 def _parameters(network: nn.Module) -> int:

@@ -31,6 +31,7 @@ LOSSES = {
     "loss/infogan": "Q",
 }
 HEADINGS = ("experiment", "run", "state", "images", "of", "img/s", "left", "losses", "TPL")
+ALIGNED = "<<<>>>><>"
 WIDTH = 120  # of the table; names of runs are cut to what is left by the rest
 
 
@@ -101,7 +102,7 @@ def status_of(run: RunDir, jobs: Mapping[str, str]) -> Status:
         run: its folder.
         jobs: the queue's states by job, see :func:`jobs_in_queue`.
     """
-    job = job_of(run) if job_of(run) in jobs else ""
+    job = job_of(run)
     rows = read_rows(run.metrics_file)
     kept = run.kept_checkpoints()
     images = max([_images(row) for row in rows] + [int("0" + re.sub(r"\D", "", path.stem)) for path in kept], default=0)
@@ -113,7 +114,7 @@ def status_of(run: RunDir, jobs: Mapping[str, str]) -> Status:
     return Status(
         run,
         state=_state(run, jobs.get(job, ""), bool(note), images, max_images),
-        job=job,
+        job=job if job in jobs else "",
         images=images,
         max_images=max_images,
         images_per_s=_number(newest.get("images_per_s")),
@@ -130,12 +131,8 @@ def table(found: Sequence[Status]) -> str:
     others = sum(widths) - widths[1] + 2 * len(widths[1:])
     widths[1] = min(widths[1], max(WIDTH - others, 12))
     rows = [(row[0], _short(row[1], widths[1]), *row[2:]) for row in rows]
-    right = {HEADINGS.index(name) for name in ("images", "of", "img/s", "left", "TPL")}
     lines = [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, ALIGNED, widths, strict=True)).rstrip()
         for row in rows
     ]
     states = [status.state for status in found]

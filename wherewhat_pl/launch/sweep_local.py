@@ -39,9 +39,8 @@ except ImportError:
     raise ConfigError("sweep-local needs Optuna; pip install -e '.[sweep]'") from None
 
 POLL_S = 1.0
-STOPPED = {
-    status for number in signals.SIGNALS for status in (-number, 128 + number)
-}  #: of a training that a signal ended
+#: exit statuses of a training that a signal ended
+STOPPED = {status for number in signals.SIGNALS for status in (-number, 128 + number)}
 
 
 @dataclass
