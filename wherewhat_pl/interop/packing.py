@@ -28,6 +28,14 @@ from wherewhat_pl.networks.module_lists import ModuleSpec
 VERSION = 1  #: of the description
 
 
+class _Networks(nn.Module):
+    """The networks that make a model: their tensors' names begin with ``generator.`` and ``recognizer.``."""
+
+    def __init__(self, generator: Generator, recognizer: Critic | None) -> None:
+        super().__init__()
+        self.generator, self.recognizer = generator, recognizer
+
+
 def pack(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What builds a model, in values that JSON has, and its tensors on the CPU by name.
 
@@ -45,7 +53,7 @@ def pack(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "feature_maps": asdict(generator.feature_maps),
             "feature_map_scale": generator.feature_map_scale,
         },
-        "recognizer": None,
+        "recognizer": None if recognizer is None else {"feature_maps": asdict(recognizer.feature_maps)},
         "prior": model.prior,
         "latents": [asdict(latent) for latent in model.latents],
         "about": model.about,
@@ -55,11 +63,8 @@ def pack(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
             - {SpatialConstriction.__module__}
         ),
     }
-    tensors = _named(generator, "generator")
-    if recognizer is not None:
-        description["recognizer"] = {"feature_maps": asdict(recognizer.feature_maps)}
-        tensors |= _named(recognizer, "recognizer")
-    return description, tensors
+    tensors = _Networks(generator, recognizer).state_dict()
+    return description, {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def unpack(description: Any, tensors: Mapping[str, Tensor], path: Path) -> Model:
@@ -78,21 +83,16 @@ def unpack(description: Any, tensors: Mapping[str, Tensor], path: Path) -> Model
             raise ModelError(f"{path}: was written by a newer version; update wherewhat_pl to read it")
         with torch.device("meta"):  # shapes only: a file must not make us take memory that it does not fill
             sketch = _build(description, len(tensors))
-        _compare(sketch, tensors)
+        _compare(sketch.state_dict(), tensors)
         networks = _build(description, len(tensors))
-        for name, network in networks.items():
-            network.load_state_dict(
-                {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-            )
-            network.requires_grad_(False)
-            if description["channels_last"]:  # as in training: other layouts give other last bits
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        generator, recognizer = networks["generator"], networks.get("recognizer")
-        assert isinstance(generator, Generator)
-        assert recognizer is None or isinstance(recognizer, Critic)
+        networks.load_state_dict(tensors)
+        networks.requires_grad_(False)
+        if description["channels_last"]:  # as in training: other layouts give other last bits
+            networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if description["prior"] not in ("normal", "uniform"):
             raise ValueError(f"there is no prior {description['prior']!r}")
-        model = Model(generator, recognizer, description["prior"], [Latent(**each) for each in description["latents"]])
+        latents = [Latent(**each) for each in description["latents"]]
+        model = Model(networks.generator, networks.recognizer, description["prior"], latents)
         model.about = dict(description["about"])
         return model
     except ModelError:
@@ -111,7 +111,7 @@ def digest(description: Any, tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def _build(description: dict[str, Any], tensors: int) -> dict[str, nn.Module]:
+def _build(description: dict[str, Any], tensors: int) -> _Networks:
     said = description["generator"]
     for spec in map(ModuleSpec.parse, said["modules"]):
         if spec.kind in ("Conv", "ResConv", "Noise") and int(spec.arguments[-1]) > tensors:
@@ -119,17 +119,13 @@ def _build(description: dict[str, Any], tensors: int) -> dict[str, nn.Module]:
     generator = Generator(
         list(said["modules"]), said["channels"], FeatureMaps(**said["feature_maps"]), said["feature_map_scale"]
     )
-    networks: dict[str, nn.Module] = {"generator": generator}
-    if description["recognizer"] is not None:
-        maps = FeatureMaps(**description["recognizer"]["feature_maps"])
-        networks["recognizer"] = Critic(generator.resolution, said["channels"], generator.num_latents, maps)
-    return networks
+    if description["recognizer"] is None:
+        return _Networks(generator, None)
+    maps = FeatureMaps(**description["recognizer"]["feature_maps"])
+    return _Networks(generator, Critic(generator.resolution, said["channels"], generator.num_latents, maps))
 
 
-def _compare(networks: dict[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    wanted = {
-        f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
-    }
+def _compare(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for name in sorted(wanted.keys() ^ tensors.keys()):
         raise ValueError(f"it {'lacks' if name in wanted else 'has'} {name}")
     for name, tensor in wanted.items():
@@ -144,7 +140,3 @@ def _plugins_missing(description: Any) -> str:
     known = {module.__module__ for module in MASK_MODULES.values()}
     missing = [str(name) for name in description["plugins"] if name not in known]
     return f"; it needs {', '.join(missing)}: import it, or say plugins={','.join(missing)}" if missing else ""
-
-
-def _named(network: nn.Module, prefix: str) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
