@@ -17,6 +17,8 @@ if find_spec("huggingface_hub") is None:
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 
 FILE = "model.safetensors"
+#: what the mixin has to say about a download
+DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
 class HubModel(ModelHubMixin):
@@ -37,29 +39,9 @@ class HubModel(ModelHubMixin):
         return ModelCard(card(self.model, str(self.model.about.get("experiment", "wherewhat_pl model")), FILE))
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        device: str = "cpu",
-        **others: Any,
-    ) -> HubModel:
+    def _from_pretrained(cls, *, model_id: str, device: str = "cpu", **options: Any) -> HubModel:
         file = Path(model_id) / FILE
         if not Path(model_id).is_dir():
-            file = Path(
-                hf_hub_download(
-                    model_id,
-                    FILE,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                )
-            )
+            wanted = {key: value for key, value in options.items() if key in DOWNLOAD}
+            file = Path(hf_hub_download(model_id, FILE, **wanted))
         return cls(safetensors.load(file).to(torch_device(device)))
