@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wherewhat_pl.model import Model
+from wherewhat_pl.run.files import flatten
 
 HEAD = """---
 library_name: wherewhat_pl
@@ -33,7 +34,7 @@ def card(model: Model, name: str, files: str, picture: str | None = None) -> str
         "images, masks = model.generate(model.sample(16, seed=0), return_masks=True)\n```"
     )
     parts += ["## Data", _data(about), "## Results", _results(about), "## Latents", _latents(model)]
-    if settings := _flat(about.get("settings", {})):
+    if settings := flatten(_dict(about.get("settings"))):
         parts += ["## Settings", _table(("setting", "value"), settings.items())]
     if versions := about.get("versions"):
         parts += ["## Made with", ", ".join(f"{key} {value}" for key, value in _dict(versions).items())]
@@ -58,8 +59,7 @@ def _summary(model: Model, about: Mapping[str, Any]) -> str:
 
 
 def _data(about: Mapping[str, Any]) -> str:
-    data = _dict(about.get("data"))
-    if not data:
+    if not (data := _dict(about.get("data"))):
         return "Not known."
     return f"{data.get('name')}, source: {data.get('source')}, fingerprint `{data.get('fingerprint')}`."
 
@@ -93,13 +93,6 @@ def _latents(model: Model) -> str:
 def _table(head: tuple[str, ...], rows: Any) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in _dict(tree).items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _config(
     if recognizer is not None:
         maps = vars(recognizer.feature_maps())
         own = {key: value for key, value in maps.items() if value != getattr(critic_maps, key)}
-    images_seen = _images_seen(file)
+    snapshot = SNAPSHOT.search(file.stem)
     config = ExperimentConfig(
         experiment=EXPERIMENT,
         data=_data(resolution, channels, data),
@@ -135,7 +135,7 @@ def _config(
             recognizer=RecognizerConfig(OtherFeatureMaps(**own)),
             ema=EMAConfig(recognizer="Is" in networks),
         ),
-        trainer=TrainerConfig(max_kimg=images_seen / 1000),
+        trainer=TrainerConfig(max_kimg=float(snapshot[1]) if snapshot else 0.0),
         run=RunConfig(name=_plain(folder.resolve().name)),
     )
     validate(config)
@@ -170,11 +170,6 @@ def _data(resolution: int, channels: int, given: Mapping[str, Any]) -> DataConfi
 def _plain(name: str) -> str:
     """A file's name without what could mean something in a file of settings."""
     return re.sub(r"[^\w.+ -]", "_", name)
-
-
-def _images_seen(file: Path) -> int:
-    match = SNAPSHOT.search(file.stem)
-    return int(match[1]) * 1000 if match else 0
 
 
 def _weights(checkpoint: PublishedCheckpoint, config: ExperimentConfig, channels: int) -> dict[str, torch.Tensor]:
@@ -220,13 +215,11 @@ def _published(published: PublishedNetwork, network: Generator | Critic) -> tupl
     scope = published.role[0]
     variables = {f"{scope}/{name}": value for name, value in published.variables.items()}
     names: Names = generator_names(network) if isinstance(network, Generator) else critic_names(network, scope)
-    if scope != "G" or published.flag("use_noise", True):
-        return list(names), variables
-    # Maps that were drawn and never used: they count for nothing, as they do where their strengths are zero.
-    return (
-        [(name, tensor) for name, tensor in names if not NOISE.fullmatch(name)],
-        {name: value for name, value in variables.items() if not NOISE.fullmatch(name)},
-    )
+    if scope == "G" and not published.flag("use_noise", True):
+        # Maps that were drawn and never used: they count for nothing, as they do where their strengths are zero.
+        names = (pair for pair in names if not NOISE.fullmatch(pair[0]))
+        variables = {name: value for name, value in variables.items() if not NOISE.fullmatch(name)}
+    return list(names), variables
 
 
 def _check_room(folder: Path, force: bool) -> None:

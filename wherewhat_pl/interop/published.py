@@ -112,9 +112,7 @@ def conv_names(scope: str, layer: Any) -> Names:
         yield f"{scope}/bias", layer.bias
 
 
-def matches(
-    names: Iterable[tuple[str, Tensor]], variables: Mapping[str, np.ndarray]
-) -> list[tuple[Tensor, np.ndarray]]:
+def matches(names: Iterable[tuple[str, Tensor]], variables: Mapping[str, np.ndarray]) -> Matches:
     """Each tensor with its variable, whose dimensions are in the tensor's order; nothing is copied.
 
     Args:

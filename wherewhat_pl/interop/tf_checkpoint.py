@@ -29,9 +29,7 @@ KNOWN = {
         *("G_nf_scale", "use_noise", "return_atts", "synthesis_func"),
     ),
 }
-KNOWN_STATE = {
-    *("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables"),
-}
+KNOWN_STATE = ("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables")
 COUNTER = "lod"  # a variable of every network that none needs
 MOST_CHANNELS = 4096  # as settings have it; a published maximum may mean "no maximum"
 MOST_NAMED = 8  # unknown settings that are listed by name
@@ -147,15 +145,13 @@ def scalar(value: Any) -> Any:
 def _network(role: str, network: Network, size: int) -> PublishedNetwork:
     state = _state(role, network)
     settings = state["static_kwargs"]
-    known = KNOWN[role[0]]
     unknown = [f"{role}.{_in_words(key)}" for key in state if key not in KNOWN_STATE]
-    unknown += [f"{role}.{_in_words(key)}" for key in settings if key not in known]
+    unknown += [f"{role}.{_in_words(key)}" for key in settings if key not in KNOWN[role[0]]]
     variables = dict(_variables(role, state))
     if role[0] == "G":
-        own = {name: value for name, value in variables.items() if name != COUNTER}
         parts = dict(_components(role, state))
         if "synthesis" in parts:
-            unknown += [f"{role}/{name}" for name in own]
+            unknown += [f"{role}/{name}" for name in variables if name != COUNTER]
             variables = dict(_variables(role, _state(role, parts.pop("synthesis"))))
         for name, part in parts.items():  # z goes straight into the synthesis
             if any(each != COUNTER for each, _ in _variables(role, _state(role, part))):

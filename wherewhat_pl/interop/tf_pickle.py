@@ -48,6 +48,7 @@ PUSHED = {
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
 }
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+CONTAINERS = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
 TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
@@ -121,16 +122,13 @@ class _Bounded:
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size = file, size
-        self.tell = file.tell
+        self.tell, self.readline = file.tell, file.readline
 
     def read(self, count: int) -> bytes:
         left = self.size - self.file.tell()
         if count > max(left, 8):  # the length of a text or of bytes, and not of an instruction
             raise ConfigError(f"refused: it claims {_amount(count)} where {left:,} are left; or it was cut off")
         return self.file.read(count)
-
-    def readline(self) -> bytes:
-        return self.file.readline()
 
 
 class _Machine:
@@ -157,6 +155,8 @@ class _Machine:
             stack.append(argument)
         elif opcode in CONSTANTS:
             stack.append(CONSTANTS[opcode])
+        elif opcode in CONTAINERS:
+            stack.append(CONTAINERS[opcode]())
         elif opcode in TUPLES:
             count = TUPLES[opcode]
             stack[len(stack) - count :] = [tuple(self.top(count))]
@@ -182,12 +182,6 @@ class _Machine:
                 self.since_mark()
             case "DUP":
                 self.stack.append(self.stack[-1])
-            case "EMPTY_LIST":
-                self.stack.append([])
-            case "EMPTY_DICT":
-                self.stack.append({})
-            case "EMPTY_SET":
-                self.stack.append(set())
             case "LIST":
                 items = self.since_mark()
                 self.stack.append(items)
