@@ -52,16 +52,13 @@ def repeat(work: Callable[[], object], count: int) -> None:
 
 def images_per_s(next_batch: Callable[[], Tensor], seconds: float, warm_up: int = 3) -> float:
     """Images per second of a source of batches, over at least so many seconds."""
-
-    def batches() -> int:
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
-            count += len(next_batch())
-        return count
-
     repeat(next_batch, warm_up)
-    taken, count = timed(batches)
-    return count / taken
+    _synchronize()
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        count += len(next_batch())
+    _synchronize()
+    return count / (time.perf_counter() - start)
 
 
 def times_as_fast(what: str, slow: float, fast: float) -> str:

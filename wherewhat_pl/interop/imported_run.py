@@ -116,10 +116,9 @@ def _config(
         raise generator.say(f"resolution is {resolution}, but must be a power of two, at least 8")
     if channels not in (1, 3):
         raise generator.say(f"num_channels is {channels}, but must be 1 or 3")
-    critic_maps, own = critic.feature_maps(), {}
-    if recognizer is not None:
-        maps = vars(recognizer.feature_maps())
-        own = {key: value for key, value in maps.items() if value != getattr(critic_maps, key)}
+    critic_maps = critic.feature_maps()
+    maps = vars(recognizer.feature_maps()) if recognizer else {}
+    own = {key: value for key, value in maps.items() if value != getattr(critic_maps, key)}
     snapshot = SNAPSHOT.search(file.stem)
     config = ExperimentConfig(
         experiment=EXPERIMENT,

@@ -63,10 +63,9 @@ class OnnxModel(Model):
         if trial.ndim != 4 or not (self._channels_last or trial.shape[1] in (1, 3)):
             raise ConfigError(f"{path}: its output {list(trial.shape)} is no batch of grey or RGB images")
         self.image_range = "-1..1" if float(trial.min()) < 0 else "0..1" if float(trial.max()) <= 1 else "0..255"
-        self.recognizer, self.prior, self.masked_latents = None, "normal", []
+        self.recognizer, self.prior, self.masked_latents, self.about = None, "normal", [], {}
         if more and more[0].ndim == 4 and more[0].shape[1] == self.num_latents:
             self.masked_latents = list(range(self.num_latents))
-        self.about = {}
         if said := self._session.get_modelmeta().custom_metadata_map.get(KEY):
             self._believe(said, path)
         images, _ = self._draw(torch.zeros(1, self.num_latents), False)

@@ -104,8 +104,7 @@ def unpack(description: Any, tensors: Mapping[str, Tensor], path: Path) -> Model
 def digest(description: Any, tensors: Mapping[str, Tensor]) -> str:
     """Hash of all that makes the model what it is."""
     found = hashlib.blake2b(json.dumps(description, sort_keys=True).encode(), digest_size=32)
-    for name in sorted(tensors):
-        tensor = tensors[name]
+    for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         found.update(tensor.detach().contiguous().numpy().tobytes())
     return found.hexdigest()

@@ -116,8 +116,7 @@ def read_sweep(path: str | Path) -> Sweep:
         known = sorted(str(file) for file in path.parent.glob("*.yaml"))
         raise ConfigError(f"file={path}: no such file{suggestion(str(path), known) if known else ''}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _checked(path, content)
+        return _checked(path, yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {one_line(error, 300)}") from None
 
