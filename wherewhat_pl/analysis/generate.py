@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ from wherewhat_pl.model import Model
 from wherewhat_pl.networks.latents import UNIFORM_LIMIT
 from wherewhat_pl.pictures.pixels import to_uint8
 from wherewhat_pl.pictures.sheet import sheet
-from wherewhat_pl.run.files import replacing, write_atomically
+from wherewhat_pl.run.files import csv_text, replacing, write_atomically
 
 ON_SHEET = 64  #: images on the sheet, at most
 ROWS_AT_ONCE = 1024  #: of the parquet file that are kept until they are written
@@ -100,7 +99,9 @@ def write_images(
         sheet(torch.stack(first), columns=max(1, round(len(first) ** 0.5))).save(temporary, format="PNG")
     Codes(latents, [f"{number:06d}.png" for number in range(len(latents))]).save(folder / "codes.npz")
     if columns:
-        write_atomically(folder / "table.csv", _csv(len(latents), labels).encode())
+        values = zip(*labels.values(), strict=True)
+        rows = ([f"images/{number:06d}.png", *(f"{value:.6g}" for value in row)] for number, row in enumerate(values))
+        write_atomically(folder / "table.csv", csv_text(["image", *labels], rows).encode())
     return written
 
 
@@ -112,15 +113,6 @@ def _png(pixels: Tensor) -> bytes:
     array = pixels.permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array)).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def _csv(count: int, labels: dict[str, list[float]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["image", *labels])
-    for number in range(count):
-        writer.writerow([f"images/{number:06d}.png", *(f"{values[number]:.6g}" for values in labels.values())])
     return buffer.getvalue()
 
 

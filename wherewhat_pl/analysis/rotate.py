@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from wherewhat_pl.model import Model
 from wherewhat_pl.pictures.pixels import to_uint8
 from wherewhat_pl.pictures.plots import rotation_picture
 from wherewhat_pl.pictures.sheet import sheet
-from wherewhat_pl.run.files import replacing, write_atomically
+from wherewhat_pl.run.files import csv_text, replacing, write_atomically
 
 STILL = 0.1  #: a latent whose path is shorter than this share of the longest one hardly moves: it has no direction
 CURVES = 9  #: pairs whose curves are drawn
@@ -120,16 +118,13 @@ def grid_images(model: Model, pair: tuple[int, int], lattice: Lattice) -> tuple[
 
 def write_ranking(model: Model, order: Sequence[tuple[RotationResult, bool]], files: Sequence[Path]) -> None:
     """The ranking as CSV and the first pairs' curves as PNG."""
-    buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["rank", "first", "second", "first name", "second name", "alignment", "along first", "along second"]
-    )
+    head = ["rank", "first", "second", "first name", "second name", "alignment", "along first", "along second"]
+    rows: list[list[object]] = []
     for rank, (result, moves) in enumerate(order, start=1):
         i, j = result.pair
         numbers = [f"{value:.6g}" for value in (result.alignment(), *result.along)]
-        writer.writerow([rank if moves else "", i, j, model.names[i], model.names[j], *numbers])
-    write_atomically(files[0], buffer.getvalue().encode())
+        rows.append([rank if moves else None, i, j, model.names[i], model.names[j], *numbers])
+    write_atomically(files[0], csv_text(head, rows).encode())
     shown = [(in_words(model, result), result) for result, _ in order[:CURVES]]
     write_atomically(files[1], rotation_picture(shown, order[0][0].distance))
 

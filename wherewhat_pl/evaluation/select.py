@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import math
 import os
 import sys
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,7 +22,7 @@ from wherewhat_pl.evaluation.threshold import otsu_threshold
 from wherewhat_pl.interop.onnx import OnnxModel
 from wherewhat_pl.model import torch_device
 from wherewhat_pl.pictures.plots import scatter_picture
-from wherewhat_pl.run.files import write_atomically
+from wherewhat_pl.run.files import csv_text, write_atomically
 from wherewhat_pl.run.folder import RunDir, find_run
 from wherewhat_pl.run.loading import load_run
 
@@ -252,27 +250,24 @@ def table(
 def csv_table(ranked: Sequence[Candidate], tpl: str, distance: str) -> str:
     """The ranking as CSV, a row per model."""
     metrics = sorted({name for candidate in ranked for name in candidate.scores})
-    buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["rank", "model", "active", "latents", tpl, "distance", "images_seen", "data", *metrics])
+    head = ["rank", "model", "active", "latents", tpl, "distance", "images_seen", "data", *metrics]
+    rows: list[list[object]] = []
     for position, c in enumerate(ranked, start=1):
         place = position if c.num_active else None
         row = [place, c.name, c.num_active, c.num_latents, c.total, distance, c.images_seen, c.data]
-        writer.writerow([*row, *map(c.scores.get, metrics)])  # None is written as nothing
-    return buffer.getvalue()
+        rows.append([*row, *map(c.scores.get, metrics)])
+    return csv_text(head, rows)
 
 
 def correlations_csv(ranked: Sequence[Candidate], found: dict[str, dict[str, Correlation]]) -> str:
     """The correlations as CSV, a row per score and group; and the place that the first model has by the score."""
-    buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["score", "group", "models", "Spearman", "low", "high", "place of the first"])
+    rows: list[list[object]] = []
     for metric, groups in found.items():
         for label, c in groups.items():
             numbers = ["" if math.isnan(number) else f"{number:.3f}" for number in (c.value, c.low, c.high)]
             place = _place(ranked, metric) if label == "all" else None
-            writer.writerow([metric, label, c.count, *numbers, place and place[0]])
-    return buffer.getvalue()
+            rows.append([metric, label, c.count, *numbers, place and place[0]])
+    return csv_text(["score", "group", "models", "Spearman", "low", "high", "place of the first"], rows)
 
 
 def _place(ranked: Sequence[Candidate], metric: str) -> tuple[int, int] | None:

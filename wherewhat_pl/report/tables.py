@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import textwrap
 from collections.abc import Callable
-from io import StringIO
 
 from wherewhat_pl.evaluation.table import Cell, Column, Table
+from wherewhat_pl.run.files import csv_text
 
 MISSING = "-"
 LATEX = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "±": r"$\pm$"}
@@ -39,20 +38,17 @@ def as_markdown(table: Table) -> str:
 
 def as_csv(table: Table) -> str:
     """A row per group; of each column mean, standard deviation, number of seeds and, where tested, the p-value."""
-    tested = [
-        (column, ("mean", "std", "n", "p") if column.tested else ("mean", "std", "n")) for column in table.columns
-    ]
-    buffer = StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["group", "seeds", *(f"{column.name} {part}" for column, parts in tested for part in parts)])
+    tested = [(column, ("mean", "std", "n", "p")[: 3 + column.tested]) for column in table.columns]
+    head = ["group", "seeds", *(f"{column.name} {part}" for column, parts in tested for part in parts)]
+    rows: list[list[object]] = []
     for place, group in enumerate(table.groups):
         row: list[object] = [group.name, len(group.records)]
         for column, parts in tested:
             cell = column.cells[place]
             numbers = (cell.mean, cell.std, len(cell.values), cell.p) if cell else (None, None, 0, None)
             row += numbers[: len(parts)]
-        writer.writerow(row)  # None is written as nothing
-    return buffer.getvalue()
+        rows.append(row)
+    return csv_text(head, rows)
 
 
 def as_latex(table: Table) -> str:
@@ -77,12 +73,7 @@ def as_latex(table: Table) -> str:
     )
 
 
-FORMATS: dict[str, Callable[[Table], str]] = {
-    "text": as_text,
-    "markdown": as_markdown,
-    "csv": as_csv,
-    "latex": as_latex,
-}
+FORMATS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "latex": as_latex}
 
 
 def _cells(table: Table, escape: Callable[[str], str], bold: Callable[[str], str]) -> list[list[str]]:

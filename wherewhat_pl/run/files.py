@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import secrets
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content by :func:`replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def csv_text(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, the columns' names first; None is written as nothing."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([head, *rows])
+    return buffer.getvalue()
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
