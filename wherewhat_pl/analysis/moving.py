@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from tqdm import tqdm
 
 from wherewhat_pl.analysis.codes import Codes
 from wherewhat_pl.analysis.outputs import make_room
+from wherewhat_pl.analysis.settings import TraverseSettings
 from wherewhat_pl.analysis.traverse import along_with_masks, base_codes, traverse, values_of
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.evaluation.results import newest_per_metric, read_results
@@ -18,29 +18,6 @@ from wherewhat_pl.pictures.animation import traversal_frames
 from wherewhat_pl.pictures.traversal import Traversal, traversal_picture
 from wherewhat_pl.pictures.video import FORMATS, NO_FFMPEG, find_ffmpeg, save_animation
 from wherewhat_pl.run.files import replacing
-
-
-class TraverseSettings(Protocol):
-    """What ``traverse`` is told; see the command."""
-
-    @property
-    def top(self) -> int | None: ...
-    @property
-    def seeds(self) -> int: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def codes(self) -> str | None: ...
-    @property
-    def columns(self) -> int: ...
-    @property
-    def limit(self) -> float | None: ...
-    @property
-    def frames(self) -> int: ...
-    @property
-    def formats(self) -> list[str] | None: ...
-    @property
-    def force(self) -> bool: ...
 
 
 def traverse_to_files(model: Model, folder: Path, settings: TraverseSettings, results: Path | None) -> list[Path]:

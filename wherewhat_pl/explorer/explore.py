@@ -5,41 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from wherewhat_pl.analysis.moving import latents_in_order, order_by_tpl
 from wherewhat_pl.analysis.outputs import make_room
 from wherewhat_pl.analysis.traverse import base_codes, traverse
 from wherewhat_pl.explorer.build import ABOUT, MODEL, about, onnx_bytes, page_files, to_json, write_folder
 from wherewhat_pl.explorer.server import ExplorerServer, Names, serve
+from wherewhat_pl.explorer.settings import ExploreSettings
 from wherewhat_pl.interop.load import PRETRAINED, file_of, is_file, load
 from wherewhat_pl.interop.onnx_export import require_libraries
 from wherewhat_pl.model import Model
 from wherewhat_pl.plugins import load_plugins
 from wherewhat_pl.run.folder import RunDir
-
-
-class ExploreSettings(Protocol):
-    """What ``explore`` is told; see the command."""
-
-    @property
-    def run(self) -> str: ...
-    @property
-    def checkpoint(self) -> str | None: ...
-    @property
-    def export(self) -> str | None: ...
-    @property
-    def port(self) -> int | None: ...
-    @property
-    def open_browser(self) -> bool: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def plugins(self) -> Sequence[str]: ...
-    @property
-    def force(self) -> bool: ...
 
 
 def explore(settings: ExploreSettings) -> None:
