@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from data_modules.base import DeviceDataModule, to_float
@@ -21,8 +20,6 @@ from wherewhat_pl.metrics.perceptual import PerceptualDistance
 from wherewhat_pl.model import Model
 from wherewhat_pl.pictures.pixels import to_uint8
 from wherewhat_pl.run.loading import LoadedRun
-
-TrainAndTest = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -110,15 +107,15 @@ class EvaluationContext:
         )
 
     @cached_property
-    def train_and_test_codes(self) -> TrainAndTest:
-        """Codes and factors of random images, to train and to test on."""
-        arrays: list[Any] = []
+    def train_and_test_codes(self) -> list[Tensor]:
+        """Codes and factors of random images to train on, then of others to test on."""
+        found: list[Tensor] = []
         for half, count in (("train", self.settings.train), ("test", self.settings.test)):
             factors = self.space.sample(count, generator_for("cpu", self.settings.seed, "evaluation", half))
             indices = self.space.to_index(factors)
             codes = encode_sample(self.data.images, self.model.encode, indices, self.batch, self.progress)
-            arrays += [codes, factors.numpy()]
-        return arrays[0], arrays[1], arrays[2], arrays[3]
+            found += [torch.from_numpy(codes), factors]
+        return found
 
     @cached_property
     def distance(self) -> PerceptualDistance:
@@ -128,20 +125,20 @@ class EvaluationContext:
     def real_images(self) -> Iterator[Tensor]:
         """Random images of the data set in batches ``[B, 3, H, W]`` uint8; all of them if it has no more."""
         generator = generator_for("cpu", self.settings.seed, "real images")
-        if self.data.num_images <= self.settings.images:
-            indices = torch.arange(self.data.num_images)
-        else:
-            indices = torch.randint(self.data.num_images, (self.settings.images,), generator=generator)
-        for part in self._parts(indices):
+        there, wanted = self.data.num_images, self.settings.images
+        indices = torch.arange(there) if there <= wanted else torch.randint(there, (wanted,), generator=generator)
+        for part in self.parts(indices, min(self.batch, 256)):
             yield self.data.images(part).expand(-1, 3, -1, -1)
 
     def generated_images(self) -> Iterator[Tensor]:
         """Images from the prior in batches ``[B, 3, H, W]`` uint8: clipped and rounded as a file would hold them."""
-        for part in self._parts(self.model.sample(self.settings.images, self.settings.seed, "generated images")):
+        latents = self.model.sample(self.settings.images, self.settings.seed, "generated images")
+        for part in self.parts(latents, min(self.batch, 256)):
             yield to_uint8(self.model.generate(part)).to(self.model.device)
 
-    def _parts(self, rows: Tensor) -> Iterator[Tensor]:
-        done, size = 0, min(self.batch, 256)
+    def parts(self, rows: Tensor, size: int) -> Iterator[Tensor]:
+        """Rows in batches; when the next one is asked for, progress is told that one is done."""
+        done = 0
         for part in rows.split(size):
             yield part
             done += len(part)

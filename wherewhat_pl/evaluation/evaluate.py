@@ -22,11 +22,7 @@ from wherewhat_pl.metrics.inputs import MetricWarning
 
 
 def evaluate(
-    context: EvaluationContext,
-    names: Sequence[str],
-    file: Path,
-    force: bool = False,
-    quiet: bool = False,
+    context: EvaluationContext, names: Sequence[str], file: Path, force: bool = False, quiet: bool = False
 ) -> dict[str, Row]:
     """Measure a model and append each result to a results file as soon as it is there.
 
@@ -95,8 +91,7 @@ def measure(name: str, context: EvaluationContext) -> Row:
         "seconds": round(time.monotonic() - started, 2),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    result: Row = to_json(row)
-    return result
+    return to_json(row)  # type: ignore[no-any-return]
 
 
 def result_line(row: Row) -> str:
@@ -121,16 +116,15 @@ def _data(context: EvaluationContext, needs: tuple[str, ...]) -> dict[str, Any]:
 @contextmanager
 def _bar(context: EvaluationContext, label: str, quiet: bool) -> Iterator[None]:
     """A bar that follows ``context.progress``; one metric may go through several passes."""
-    bar = tqdm(desc=label, unit="img", unit_scale=True, disable=quiet, leave=False, dynamic_ncols=True)
+    with tqdm(desc=label, unit="img", unit_scale=True, disable=quiet, leave=False, dynamic_ncols=True) as bar:
 
-    def show(done: int, total: int) -> None:
-        if bar.total != total or done < bar.n:
-            bar.reset(total)
-        bar.update(done - bar.n)
+        def show(done: int, total: int) -> None:
+            if bar.total != total or done < bar.n:
+                bar.reset(total)
+            bar.update(done - bar.n)
 
-    context.progress = show
-    try:
-        yield
-    finally:
-        context.progress = lambda done, total: None
-        bar.close()
+        context.progress = show
+        try:
+            yield
+        finally:
+            context.progress = lambda done, total: None

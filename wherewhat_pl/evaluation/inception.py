@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from wherewhat_pl.evaluation.context import EvaluationContext, Outcome
-from wherewhat_pl.evaluation.measures import precision_and_recall
+from wherewhat_pl.evaluation.measures import ON_IMAGES, precision_and_recall
 from wherewhat_pl.evaluation.registry import metric
 from wherewhat_pl.metrics.functional import precision_recall
 from wherewhat_pl.networks.latents import sample_prior
@@ -38,7 +39,7 @@ def _missing() -> str:
     )
 
 
-@metric("fid", "FID, low", settings=("images",), needs=("images",), missing=_missing)
+@metric("fid", "FID, low", **ON_IMAGES, missing=_missing)
 def fid(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     """FID (Heusel et al. 2017) between ``images`` real and as many generated ones."""
     from torchmetrics.image.fid import FrechetInceptionDistance
@@ -47,7 +48,7 @@ def fid(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     return Outcome(float(metric.compute()))
 
 
-@metric("kid", "KID, low", settings=("images",), needs=("images",), missing=_missing)
+@metric("kid", "KID, low", **ON_IMAGES, missing=_missing)
 def kid(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     """KID (Binkowski et al. 2018), mean and deviation over 100 random subsets of up to 1,000 images."""
     from torchmetrics.image.kid import KernelInceptionDistance
@@ -70,13 +71,7 @@ def inception_score(m: EvaluationContext, feature: str | nn.Module = "logits_unb
     return Outcome(float(mean), {"std": float(std)})
 
 
-@metric(
-    "pr_inception",
-    "precision and recall on Inception features, high",
-    settings=("images",),
-    needs=("images",),
-    missing=_missing,
-)
+@metric("pr_inception", "precision and recall on Inception features, high", **ON_IMAGES, missing=_missing)
 def pr_inception(m: EvaluationContext, feature: int | nn.Module = POOL3) -> Outcome:
     """Improved precision and recall (Kynkaanniemi et al. 2019) on Inception's features, not on their VGG's."""
     from torchmetrics.image.fid import FrechetInceptionDistance
@@ -91,15 +86,9 @@ def ppl(m: EvaluationContext) -> Outcome:
     """Perceptual path length (Karras et al. 2019) in latent space, by LPIPS-VGG at 64 pixels."""
     from torchmetrics.functional.image import perceptual_path_length
 
-    def measure() -> tuple[Tensor, Tensor, Tensor]:
-        return perceptual_path_length(
-            _Drawing(m),  # type: ignore[arg-type]  # it asks for a subclass, and checks for the methods
-            num_samples=m.settings.images,
-            batch_size=min(64, m.batch),
-            device=m.model.device,
-        )
-
-    mean, std, _ = _seeded(m, measure)
+    drawing: Any = _Drawing(m)  # torchmetrics asks for a subclass, and checks for the methods
+    how: Any = {"num_samples": m.settings.images, "batch_size": min(64, m.batch), "device": m.model.device}
+    mean, std, _ = _seeded(m, partial(perceptual_path_length, drawing, **how))
     return Outcome(float(mean), {"std": float(std)}, settings={"distance": "lpips_vgg", "epsilon": 1e-4})
 
 

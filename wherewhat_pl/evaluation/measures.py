@@ -5,12 +5,12 @@ The mathematics is in ``wherewhat_pl.metrics``; here images are drawn, encoded a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from data_modules.randomness import generator_for
 from data_modules.synthetic import SyntheticDataModule
@@ -26,6 +26,7 @@ from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings, traver
 
 CODES = ("recognizer", "factors")
 TRAIN_AND_TEST = ("train", "test")
+ON_IMAGES: dict[str, Any] = {"settings": ("images",), "needs": ("images",)}  #: real and generated ones
 
 
 def _tpl(preset: str, m: EvaluationContext) -> Outcome:
@@ -139,7 +140,7 @@ def irs(m: EvaluationContext) -> Outcome:
 
 def _supervised(m: EvaluationContext, collected: Any) -> Any:
     """The score with its parts, on the training codes, or on both halves where the metric is fitted and tested."""
-    codes_train, factors_train, codes_test, factors_test = map(torch.from_numpy, m.train_and_test_codes)
+    codes_train, factors_train, codes_test, factors_test = m.train_and_test_codes
     if hasattr(collected, "codes_test"):
         collected.update(codes_train, factors_train, train=True)
         collected.update(codes_test, factors_test, train=False)
@@ -171,12 +172,10 @@ def where(m: EvaluationContext) -> Outcome:
     """Lift of mask faithfulness, mean over the latents that change anything; see ``docs/where_metrics.md``."""
     masked = m.model.masked_latents
     latents = m.model.sample(m.settings.samples, m.settings.seed, "where")
-    changes, masks, done = [], [], 0
-    for part in latents.split(max(1, m.batch // 64)):
+    changes, masks = [], []
+    for part in m.parts(latents, max(1, m.batch // 64)):
         changes.append(functional.traversal_change(m.model.generate, part)[:, masked].cpu())
         masks.append(m.model.masks(part)[:, masked].cpu())
-        done += len(part)
-        m.progress(done, len(latents))
     change, mask = torch.cat(changes), torch.cat(masks)
     faithful = functional.mask_faithfulness(change, mask)
     details: dict[str, Any] = {
@@ -206,19 +205,19 @@ def coverage(m: EvaluationContext) -> Outcome:
     return Outcome(float(share), numbers | share["factors"], {}, {"samples": sample_size(m.data.geometry())})
 
 
-@metric("fd_vgg", "Frechet distance on VGG features (not FID), low", settings=("images",), needs=("images",))
+@metric("fd_vgg", "Frechet distance on VGG features (not FID), low", **ON_IMAGES)
 def fd_vgg(m: EvaluationContext) -> Outcome:
-    return Outcome(float(_on_features(m, metrics.FrechetDistanceVGG(embed=_as_they_are)).compute()))
+    return Outcome(float(_on_features(m, metrics.FrechetDistanceVGG)))
 
 
-@metric("kd_vgg", "kernel distance on VGG features (not KID), low", settings=("images",), needs=("images",))
+@metric("kd_vgg", "kernel distance on VGG features (not KID), low", **ON_IMAGES)
 def kd_vgg(m: EvaluationContext) -> Outcome:
-    return Outcome(float(_on_features(m, metrics.KernelDistanceVGG(embed=_as_they_are)).compute()))
+    return Outcome(float(_on_features(m, metrics.KernelDistanceVGG)))
 
 
-@metric("pr_vgg", "precision and recall on VGG features, high", settings=("images",), needs=("images",))
+@metric("pr_vgg", "precision and recall on VGG features, high", **ON_IMAGES)
 def pr_vgg(m: EvaluationContext) -> Outcome:
-    both = _on_features(m, metrics.PrecisionRecallVGG(embed=_as_they_are)).compute()
+    both = _on_features(m, metrics.PrecisionRecallVGG)
     return precision_and_recall(float(both["precision"]), float(both["recall"]))
 
 
@@ -228,14 +227,11 @@ def precision_and_recall(precision: float, recall: float) -> Outcome:
     return Outcome(harmonic, {"precision": precision, "recall": recall})
 
 
-def _on_features(m: EvaluationContext, collected: Any) -> Any:
-    """A metric of two sets that has seen the features of both, which are computed once for all of them."""
+def _on_features(m: EvaluationContext, kind: Callable[..., Any]) -> Any:
+    """A metric of two sets, from the features of both, which are computed once for all of them."""
+    collected = kind(embed=lambda features: features)
     if m.settings.images < collected.least_images:
         raise ConfigError(f"images={m.settings.images}: must be at least {collected.least_images} for this metric")
     for features, is_real in zip(m.vgg_features, (True, False), strict=True):
         collected.to(features.device).update(features, real=is_real)
-    return collected
-
-
-def _as_they_are(features: Tensor) -> Tensor:
-    return features
+    return collected.compute()

@@ -116,9 +116,8 @@ def correlations(candidates: Sequence[Candidate]) -> dict[str, dict[str, Correla
     ``all`` leaves out models without active dimensions. A good TPL is low, so agreement with a score that should be
     high is a negative number. Groups of fewer than three models have no line.
     """
-    metrics = sorted({name for candidate in candidates for name in candidate.scores})
     found: dict[str, dict[str, Correlation]] = {}
-    for metric in metrics:
+    for metric in sorted({name for candidate in candidates for name in candidate.scores}):
         scored = [c for c in candidates if metric in c.scores and c.num_active and math.isfinite(c.total)]
         groups = {"all": scored} | {
             f"{active} active": [c for c in scored if c.num_active == active]

@@ -6,14 +6,13 @@ that are kept when their runs are not. Tables are made of them.
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from wherewhat_pl.config import to_dict
 from wherewhat_pl.errors import ConfigError
@@ -64,17 +63,7 @@ class Record:
         return self.images_seen >= self.max_images
 
 
-OF_RECORD: dict[str, Any] = {
-    "name": str,
-    "seed": int,
-    "settings": dict[str, Any],
-    "images_seen": int,
-    "max_images": int,
-    "results": list[Any],
-    "cpu_minutes": float | None,
-    "wall_minutes": float | None,
-    "processor": str,
-}
+OF_RECORD = get_type_hints(Record)
 OF_RESULT = {name: ROW[name] for name in ("metric", "value", "values", *COMPARABLE)}
 
 
@@ -172,5 +161,5 @@ def _is_result(row: Any) -> bool:
 def write_file(path: Path, records: Sequence[Record]) -> None:
     """Write a file of records."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(to_json(dataclasses.asdict(record)), ensure_ascii=False) for record in records]
+    lines = [json.dumps(to_json(asdict(record)), ensure_ascii=False) for record in records]
     write_atomically(path, "".join(line + "\n" for line in lines).encode())

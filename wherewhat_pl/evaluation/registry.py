@@ -52,9 +52,8 @@ class Metric:
             return "needs the data that the model was trained on"
         if "factors" in self.needs and data is not None and data.factor_space is None:
             again = "; if it was trained on a set that has, import it again with data.name=... force=true"
-            return (
-                f"needs known factors, and {data.name} has none{again if 'imported' in context.model.about else others}"
-            )
+            hint = again if "imported" in context.model.about else others
+            return f"needs known factors, and {data.name} has none{hint}"
         if "geometry" in self.needs and not isinstance(data, SyntheticDataModule):
             name = "this model's" if data is None else data.name
             return f"needs a set whose geometries are known, and {name} is none; pr_vgg's recall needs none"

@@ -130,9 +130,7 @@ def find_models(patterns: str) -> list[Path]:
 
 
 def _models_at(path: Path) -> list[Path]:
-    if path.suffix == ".onnx":
-        return [path]
-    if (path / "config.yaml").is_file():
+    if path.suffix == ".onnx" or (path / "config.yaml").is_file():
         return [path]
     return [file.parent for file in path.glob("*/config.yaml")] + list(path.glob("*.onnx"))
 
@@ -146,11 +144,8 @@ def _measured(path: Path, tpl: str, device: str, settings: EvalSettings) -> tupl
         context = EvaluationContext(decoder, settings, identity=identity)
     else:
         loaded = load_run(path, device=device)
-        file, images_seen, context = (
-            loaded.run.eval_file,
-            loaded.images_seen,
-            EvaluationContext.of_run(loaded, settings),
-        )
+        file, images_seen = loaded.run.eval_file, loaded.images_seen
+        context = EvaluationContext.of_run(loaded, settings)
         data = "{} ({})".format(*(context.data_provenance.get(key, "?") for key in ("name", "source")))
     row = evaluate(context, [tpl], file, quiet=True)[tpl]
     known = read_results(file, lambda sentence: print(f"warning: {path}: {sentence}", file=sys.stderr))

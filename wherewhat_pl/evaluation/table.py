@@ -189,9 +189,7 @@ def _cover(runs: Sequence[dict[str, Row]]) -> list[str]:
 def _differences(way: str, ways: Sequence[str]) -> str:
     """What tells a way of measuring from the others, in brackets."""
     own, *others = (flatten(json.loads(each)) for each in (way, *ways))
-    differ = sorted(
-        key for key in {key for each in others for key in each} if any(e.get(key) != own.get(key) for e in others)
-    )
+    differ = sorted(key for key in set().union(*others) if any(each.get(key) != own.get(key) for each in others))
     said = dict.fromkeys(f"{key.rpartition('.')[2]}={in_words(own.get(key))}" for key in differ)
     return f" [{', '.join(said)}]"
 
