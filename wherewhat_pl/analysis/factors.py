@@ -61,10 +61,8 @@ def explain_factors(model: Model, data: DeviceDataModule, images: int = 4096, se
     rows = []
     for position, name in enumerate(space.names):
         latent = int(table[:, position].argmax())
-        region = factor_region(data, position, seed)
-        on_factor = None
-        if masks[latent].sum() > 0:
-            on_factor = float((masks[latent] * region).sum() / masks[latent].sum())
+        region, mask = factor_region(data, position, seed), masks[latent]
+        on_factor = float((mask * region).sum() / mask.sum()) if mask.sum() > 0 else None
         rows.append(FactorRow(name, latent, float(table[latent, position]), on_factor, float(region.mean())))
     return rows
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -56,9 +55,7 @@ def outputs(folder: Path, labelled: bool) -> list[Path]:
     ]
 
 
-def write_images(
-    model: Model, latents: Tensor, folder: Path, columns: dict[str, int] | None = None, quiet: bool = False
-) -> list[Path]:
+def write_images(model: Model, latents: Tensor, folder: Path, columns: dict[str, int] | None = None) -> list[Path]:
     """Draw images and write ``images/000000.png`` and so on, a sheet of the first ones, and the codes.
 
     Args:
@@ -66,7 +63,6 @@ def write_images(
         latents: ``[N, n]``.
         folder: exists; images of an earlier call in it are removed.
         columns: name -> position of latents that become columns of ``table.csv`` and ``images.parquet``.
-        quiet: without a bar.
 
     Returns:
         The files and folders that were written; without pyarrow there is no ``images.parquet``.
@@ -77,7 +73,7 @@ def write_images(
     labels = {name: latents[:, position].tolist() for name, position in (columns or {}).items()}
     written = [path for path in outputs(folder, bool(columns)) if path.suffix != ".parquet" or _has_pyarrow()]
     first: list[Tensor] = []
-    with tqdm(total=len(latents), unit="img", disable=quiet, leave=False, dynamic_ncols=True) as bar:
+    with tqdm(total=len(latents), unit="img", leave=False, dynamic_ncols=True) as bar:
 
         def encoded() -> Iterator[bytes]:
             for part in latents.split(batch_of(model)):
@@ -110,9 +106,8 @@ def _has_pyarrow() -> bool:
 
 
 def _png(pixels: Tensor) -> bytes:
-    array = pixels.permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array[..., 0] if array.shape[2] == 1 else array)).save(buffer, format="PNG")
+    Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).contiguous().numpy()).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
@@ -124,12 +119,10 @@ def _write_parquet(path: Path, images: Iterator[bytes], labels: dict[str, list[f
     image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     schema = pyarrow.schema([("image", image), *((name, pyarrow.float32()) for name in labels)])
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        rows: list[dict[str, Any]] = []
-        for number, content in enumerate(images):
-            values = {name: column[number] for name, column in labels.items()}
-            rows.append({"image": {"bytes": content, "path": f"{number:06d}.png"}, **values})
-            if len(rows) == ROWS_AT_ONCE:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema))
-                rows = []
-        if rows:
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+        rows = (
+            {"image": {"bytes": content, "path": f"{number:06d}.png"}}
+            | {name: column[number] for name, column in labels.items()}
+            for number, content in enumerate(images)
+        )
+        while batch := list(islice(rows, ROWS_AT_ONCE)):
+            writer.write_table(pyarrow.Table.from_pylist(batch, schema))

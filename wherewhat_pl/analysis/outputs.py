@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tqdm import tqdm
 
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.interop.load import PRETRAINED, is_file
@@ -47,10 +49,16 @@ def make_room(folder: Path, files: Sequence[Path], force: bool) -> None:
 
 
 @contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Say what the block warns of in one line each, and each once."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for text in dict.fromkeys(str(each.message) for each in caught if each.category is UserWarning):
-        print(f"warning: {text}", file=sys.stderr)
+def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told what is done and what there is to do; what the block warns of is said in a line, and once."""
+    with tqdm(desc=label, unit=unit, leave=False, dynamic_ncols=True) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield show
+        for text in dict.fromkeys(str(each.message) for each in caught if each.category is UserWarning):
+            print(f"warning: {text}", file=sys.stderr)

@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
-from tqdm import tqdm
 
 from data_modules.base import to_float
 from data_modules.photographs.decoding import CENTER_CROP, BadImage, decode
 from data_modules.photographs.sources import open_source
 from wherewhat_pl.analysis.codes import Codes
-from wherewhat_pl.analysis.outputs import warnings_as_lines
+from wherewhat_pl.analysis.outputs import progress_bar
 from wherewhat_pl.errors import ConfigError, ModelError
 from wherewhat_pl.metrics.functional.tpl import shrink_for_distance
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
@@ -187,15 +186,11 @@ def codes_of_images(
     seed: int = 0,
 ) -> Codes:
     """Images projected by :func:`project`, with a bar."""
-    with tqdm(desc="project", unit="step", leave=False, dynamic_ncols=True) as bar, warnings_as_lines():
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("project", "step") as show:
         measure = PerceptualDistance(distance).to(model.device)
-        found = project(model, images, measure, steps, batch=batch, seed=seed, noise=noise, progress=show)
-    codes, distances, maps = found
+        codes, distances, maps = project(
+            model, images, measure, steps, batch=batch, seed=seed, noise=noise, progress=show
+        )
     return Codes(codes, names, distances, maps)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from wherewhat_pl.analysis.outputs import warnings_as_lines
+from wherewhat_pl.analysis.outputs import progress_bar
 from wherewhat_pl.analysis.traverse import batch_of
 from wherewhat_pl.metrics.functional.rotation import RotationResult, rotation_distances
 from wherewhat_pl.metrics.functional.tpl import TPLSettings, base_codes_of
@@ -44,43 +42,24 @@ class Lattice:
     codes: int
     seed: int
 
-    @property
-    def seeds(self) -> range:
-        """Of the codes."""
-        return range(self.seed, self.seed + self.codes)
 
-
-def rotate(
-    model: Model, pairs: Sequence[tuple[int, int]], lattice: Lattice, distance: str, quiet: bool = False
-) -> list[RotationResult]:
+def rotate(model: Model, pairs: Sequence[tuple[int, int]], lattice: Lattice, distance: str) -> list[RotationResult]:
     """Accumulated distances over the angle for each pair, in one pass with one bar."""
     measure = PerceptualDistance(distance).to(model.device)
-    with tqdm(desc="rotate", unit="img", disable=quiet, leave=False, dynamic_ncols=True) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        with warnings_as_lines():
-            results = rotation_distances(
-                model.generate,
-                model.num_latents,
-                measure,
-                pairs,
-                grid=lattice.grid,
-                bound=lattice.bound,
-                step_degrees=lattice.step,
-                seeds=lattice.seeds,
-                batch=max(lattice.grid, batch_of(model)),
-                device=model.device,
-                progress=show,
-            )
-    return results
-
-
-def all_pairs(model: Model) -> list[tuple[int, int]]:
-    """Every two latents."""
-    return list(combinations(range(model.num_latents), 2))
+    with progress_bar("rotate", "img") as show:
+        return rotation_distances(
+            model.generate,
+            model.num_latents,
+            measure,
+            pairs,
+            grid=lattice.grid,
+            bound=lattice.bound,
+            step_degrees=lattice.step,
+            seeds=range(lattice.seed, lattice.seed + lattice.codes),
+            batch=max(lattice.grid, batch_of(model)),
+            device=model.device,
+            progress=show,
+        )
 
 
 def ranked(results: Sequence[RotationResult]) -> list[tuple[RotationResult, bool]]:
@@ -109,10 +88,8 @@ def grid_images(model: Model, pair: tuple[int, int], lattice: Lattice) -> tuple[
     """Images ``[grid * grid, C, H, W]``: the first latent grows to the right, the second upwards; and the values."""
     values = torch.linspace(-lattice.bound, lattice.bound, lattice.grid)
     latents = base_codes_of(TPLSettings(base_codes=1, seed=lattice.seed), model.num_latents).repeat(lattice.grid**2, 1)
-    latents[:, pair[0]], latents[:, pair[1]] = (
-        values.repeat(lattice.grid),
-        values.flip(0).repeat_interleave(lattice.grid),
-    )
+    latents[:, pair[0]] = values.repeat(lattice.grid)
+    latents[:, pair[1]] = values.flip(0).repeat_interleave(lattice.grid)
     return torch.cat([model.generate(part) for part in latents.split(batch_of(model))]), values
 
 

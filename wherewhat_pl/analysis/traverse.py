@@ -75,10 +75,8 @@ def along(model: Model, base: Tensor, latents: Sequence[int], values: Tensor) ->
     Returns:
         ``[k, columns, C, H, W]``.
     """
-    codes = codes_along(base.to(model.device), latents, values)
-    return torch.cat([model.generate(part) for part in codes.flatten(0, 1).split(batch_of(model))]).unflatten(
-        0, values.shape
-    )
+    codes = codes_along(base.to(model.device), latents, values).flatten(0, 1)
+    return torch.cat([model.generate(part) for part in codes.split(batch_of(model))]).unflatten(0, values.shape)
 
 
 def along_with_masks(model: Model, base: Tensor, latents: Sequence[int], values: Tensor) -> tuple[Tensor, Tensor]:

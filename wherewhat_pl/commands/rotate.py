@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 from omegaconf import MISSING
 
@@ -38,16 +39,7 @@ class Settings(ModelSettings):
 
 def run(settings: Settings) -> int:
     from wherewhat_pl.analysis.outputs import make_room, output_folder
-    from wherewhat_pl.analysis.rotate import (
-        Lattice,
-        all_pairs,
-        in_words,
-        ranked,
-        rotate,
-        table,
-        write_pair,
-        write_ranking,
-    )
+    from wherewhat_pl.analysis.rotate import Lattice, in_words, ranked, rotate, table, write_pair, write_ranking
     from wherewhat_pl.interop.load import load
     from wherewhat_pl.plugins import load_plugins
     from wherewhat_pl.run.latents import find_latents
@@ -66,7 +58,8 @@ def run(settings: Settings) -> int:
         if model.num_latents < 2:
             raise ConfigError("dims=all: this model has one latent, so there is no pair")
         print(f"all pairs on {grid} x {grid} points, every {step} degrees; dims=i,j looks closer at one (14 x 14, 3)")
-        order = ranked(rotate(model, all_pairs(model), lattice, settings.distance))
+        pairs = list(combinations(range(model.num_latents), 2))
+        order = ranked(rotate(model, pairs, lattice, settings.distance))
         write_ranking(model, order, files)
         print(table(model, order))
     else:

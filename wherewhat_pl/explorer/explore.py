@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wherewhat_pl.analysis.moving import latents_in_order, order_by_tpl
 from wherewhat_pl.analysis.outputs import make_room
-from wherewhat_pl.analysis.traverse import base_codes, traverse
+from wherewhat_pl.analysis.traverse import traverse
 from wherewhat_pl.explorer.build import ABOUT, MODEL, about, onnx_bytes, page_files, to_json, write_folder
 from wherewhat_pl.explorer.server import ExplorerServer, Names, serve
 from wherewhat_pl.explorer.settings import ExploreSettings
@@ -60,10 +60,7 @@ def prepare(settings: ExploreSettings) -> tuple[dict[str, bytes], dict[str, obje
 def latents_first_to_last(model: Model, run: RunDir | None) -> tuple[list[int], str]:
     """Positions of the latents in order of TPL, where that was measured, else of how much they change."""
     measured = order_by_tpl(model, run.eval_file if run is not None else None)
-    if measured is not None:
-        return measured
-    base = base_codes(model, 0)
-    return latents_in_order(model, [traverse(model, base[0], columns=3, change_over=base[1:])], None)
+    return measured or latents_in_order(model, [traverse(model, columns=3)], None)
 
 
 def title_of(run: str) -> str:

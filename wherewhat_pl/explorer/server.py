@@ -155,9 +155,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._say(HTTPStatus.BAD_REQUEST, "this is no JSON")
         except OSError as error:
             return self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"{self.server.names.file}: {error.strerror}")
-        return self._send(
-            HTTPStatus.OK, TYPES[".json"], to_json({"latents": latents_for_page(self.server.names.latents)})
-        )
+        latents = latents_for_page(self.server.names.latents)
+        return self._send(HTTPStatus.OK, TYPES[".json"], to_json({"latents": latents}))
 
     def _for_this_machine(self) -> bool:
         """Whether it is addressed to this machine, by whatever port (a tunnel has another one)."""

@@ -61,16 +61,8 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
-
-
 def _count(value: object) -> object:
     return f"{value:,}" if isinstance(value, int) else value
-
-
-def _base64(png: bytes) -> str:
-    return base64.b64encode(png).decode()
 
 
 TEMPLATES = Environment(
@@ -81,4 +73,4 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters |= {"number": _number, "percent": "{:.1%}".format, "count": _count}
-TEMPLATES.filters |= {"base64": _base64, "megabytes": _megabytes}
+TEMPLATES.filters["base64"] = lambda content: base64.b64encode(content).decode()
