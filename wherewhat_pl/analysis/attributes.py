@@ -55,9 +55,8 @@ def explain_attributes(
     rows = []
     for latent, correlations in enumerate(table):
         first, second = correlations.abs().topk(2).indices.tolist()
-        rows.append(
-            AttributeRow(latent, names[first], float(correlations[first]), names[second], float(correlations[second]))
-        )
+        values = correlations.tolist()
+        rows.append(AttributeRow(latent, names[first], values[first], names[second], values[second]))
     return rows
 
 

@@ -50,9 +50,8 @@ def draw_latents(model: Model, count: int, seed: int = 0, psi: float = 1.0, limi
 
 def outputs(folder: Path, labelled: bool) -> list[Path]:
     """What :func:`write_images` will write into a folder."""
-    return [
-        folder / name for name in ("sheet.png", "images", "codes.npz", *(("table.csv", "images.parquet") * labelled))
-    ]
+    names = ("sheet.png", "images", "codes.npz", *(("table.csv", "images.parquet") * labelled))
+    return [folder / name for name in names]
 
 
 def write_images(model: Model, latents: Tensor, folder: Path, columns: dict[str, int] | None = None) -> list[Path]:

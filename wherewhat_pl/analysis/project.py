@@ -40,9 +40,8 @@ def read_images(words: str, model: Model, key: str) -> tuple[Tensor, list[str]]:
         ConfigError: one is not there, or no image.
         DataError: a folder without images.
     """
-    parts = [Path(word) for word in words.split(",") if word]
     files: list[tuple[str, Callable[[], bytes]]] = []
-    for path in parts:
+    for path in map(Path, filter(None, words.split(","))):
         if path.is_file() and path.suffix not in (".zip", ".parquet"):
             files.append((path.name, path.read_bytes))
         else:

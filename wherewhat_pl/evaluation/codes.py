@@ -45,7 +45,7 @@ class CodeTable:
         num_codes: int,
         batch: int = 1024,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: Progress = lambda done, total: None,
     ) -> None:
         self.draw, self.encode, self.progress = draw, encode, progress
         self.groups_at_once = max(1, batch // GROUP)
@@ -67,13 +67,12 @@ class CodeTable:
             chosen = self._members[groups].T.ravel()  # sample i of a batch is in group i mod (B / 4)
             self._table[chosen] = encode_batch(self.draw, self.encode, chosen)
             self._known[groups] = True
-            if self.progress is not None:
-                self.progress((start + len(groups)) * GROUP, len(missing) * GROUP)
+            self.progress((start + len(groups)) * GROUP, len(missing) * GROUP)
         return self._table[wanted]
 
 
 def encode_sample(
-    draw: Draw, encode: Encode, indices: Tensor, batch: int = 1024, progress: Progress | None = None
+    draw: Draw, encode: Encode, indices: Tensor, batch: int = 1024, progress: Progress = lambda done, total: None
 ) -> NDArray[np.float32]:
     """Codes ``[N, n]`` of randomly chosen images ``[N]``, in their order: each other's companions, as in training."""
     batch = max(GROUP, batch // GROUP * GROUP)
@@ -82,8 +81,7 @@ def encode_sample(
         chosen = indices[start : start + batch].cpu().numpy()
         filled = np.concatenate([chosen, np.resize(indices.cpu().numpy(), -len(chosen) % GROUP)])
         parts.append(encode_batch(draw, encode, filled)[: len(chosen)])
-        if progress is not None:
-            progress(start + len(chosen), len(indices))
+        progress(start + len(chosen), len(indices))
     return np.concatenate(parts)
 
 

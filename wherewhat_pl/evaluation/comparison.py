@@ -49,13 +49,11 @@ def against_best(groups: Sequence[Sequence[float]], better: str) -> list[float |
         None for a group that is not tested (fewer than two seeds), and for all if there are not two that can be.
     """
     tested = [k for k, values in enumerate(groups) if len(values) >= LEAST_SEEDS]
-    found: list[float | None] = [None] * len(groups)
     if len(tested) < 2:
-        return found
+        return [None] * len(groups)
     sign = 1 if better == "high" else -1
     best = max(tested, key=lambda k: sign * math.fsum(groups[k]) / len(groups[k]))
     others = [k for k in tested if k != best]
-    found[best] = 1.0
-    for k, p in zip(others, holm([welch(groups[k], groups[best]) for k in others]), strict=True):
-        found[k] = p
-    return found
+    corrected = holm([welch(groups[k], groups[best]) for k in others])
+    found = {best: 1.0, **dict(zip(others, corrected, strict=True))}
+    return [found.get(k) for k in range(len(groups))]

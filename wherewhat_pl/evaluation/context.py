@@ -144,13 +144,11 @@ class EvaluationContext:
             done += len(part)
             self.progress(done, len(rows))
 
+    @torch.no_grad()
     def features(self, embed: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Features ``[N, D]`` float64 of real and generated images; ``embed``: ``[B, 3, H, W]`` uint8 -> ``[B, D]``."""
-        with torch.no_grad():
-            real, generated = (
-                torch.cat([embed(batch).double() for batch in batches])
-                for batches in (self.real_images(), self.generated_images())
-            )
+        real = torch.cat([embed(batch).double() for batch in self.real_images()])
+        generated = torch.cat([embed(batch).double() for batch in self.generated_images()])
         return real, generated
 
     @cached_property

@@ -65,9 +65,7 @@ def latents_first_to_last(model: Model, run: RunDir | None) -> tuple[list[int], 
 
 def title_of(run: str) -> str:
     """What people call it: experiment and name of a run, or a file's name."""
-    if run.startswith(PRETRAINED):
-        return run.removeprefix(PRETRAINED)
-    return Path(run).stem if is_file(run) else " / ".join(Path(run).resolve().parts[-2:])
+    return Path(run.removeprefix(PRETRAINED)).stem if is_file(run) else " / ".join(Path(run).resolve().parts[-2:])
 
 
 def has_screen() -> bool:

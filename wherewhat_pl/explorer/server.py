@@ -70,11 +70,8 @@ class Names:
             raise ConfigError("position: there is no such latent")
         if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
             raise ConfigError(f"name: must be one line of at most {LONGEST_NAME} letters")
-        if (
-            type(sign) is not int
-            or not isinstance(limits, list)
-            or [type(x) in (int, float) and abs(x) <= FARTHEST for x in limits] != [True] * 2
-        ):
+        within = isinstance(limits, list) and [type(x) in (int, float) and abs(x) <= FARTHEST for x in limits]
+        if type(sign) is not int or within != [True, True]:
             raise ConfigError(f"sign must be 1 or -1, range two numbers from -{FARTHEST} to {FARTHEST}")
         latent = Latent(name.strip() or f"latent {position}", sign, float(limits[0]), float(limits[1]))
         with self._one_at_a_time:  # between reading the file and writing it another name would be lost
