@@ -20,7 +20,7 @@ from wherewhat_pl.networks.feature_maps import FeatureMaps
 from wherewhat_pl.networks.generator import Generator, ModulatedConv, ResidualConvs
 from wherewhat_pl.networks.layers import SLOPE, EqualizedConv2d, instance_norm
 from wherewhat_pl.networks.masks import RectangleConstriction, SoftmaxConstriction, SpatialConstriction
-from wherewhat_pl.networks.resample import conv_down, conv_up, naive_down
+from wherewhat_pl.networks.resample import conv_down, conv_up
 from wherewhat_pl.system import DisentanglingGAN
 
 
@@ -44,7 +44,7 @@ class PlainResidualConvs(ResidualConvs):
     def forward(self, x: Tensor) -> Tensor:
         skip = x
         for _ in range(self.repeats if self.mode == "down" else 0):
-            skip = naive_down(skip)
+            skip = F.avg_pool2d(skip, 2)
         skip = self.skip(skip)
         for _ in range(self.repeats if self.mode == "up" else 0):
             skip = skip.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)

@@ -11,17 +11,14 @@ C_spgroup_sm-m       m latents under softmax masks; further kinds of masks bring
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wherewhat_pl.networks.feature_maps import FeatureMaps
-from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, activate
+from wherewhat_pl.networks.layers import ACTIVATION_GAIN, EqualizedConv2d, EqualizedLinear, activate
 from wherewhat_pl.networks.masks import MASK_MODULES, SpatialConstriction
 from wherewhat_pl.networks.module_lists import START_RESOLUTION, ModuleSpec
-from wherewhat_pl.networks.resample import naive_down, naive_up
 
 
 class Convs(nn.Module):
@@ -48,13 +45,11 @@ class ResidualConvs(Convs):
     def forward(self, x: Tensor) -> Tensor:
         # A 1x1 convolution commutes with repeating pixels: before it, the convolution costs a quarter.
         skip = x
-        if self.mode == "down":
-            for _ in range(self.repeats):
-                skip = naive_down(skip)
+        for _ in range(self.repeats if self.mode == "down" else 0):
+            skip = F.avg_pool2d(skip, 2)
         skip = self.skip(skip)
-        if self.mode == "up":
-            for _ in range(self.repeats):
-                skip = naive_up(skip)
+        for _ in range(self.repeats if self.mode == "up" else 0):
+            skip = F.interpolate(skip, scale_factor=2.0, mode="nearest")
         return self.convs(x) + skip  # type: ignore[no-any-return]
 
 
@@ -90,8 +85,8 @@ class ModulatedConv(nn.Module):
         demodulation = (style.square() @ power.T + 1e-8).rsqrt()  # [B, O]
         x = F.conv2d(x * style.to(x.dtype)[:, :, None, None], weight, padding=1)
         assert self.conv.bias is not None
-        gain = math.sqrt(2.0)  # of the activation
-        return activate(torch.addcmul(self.conv.bias[:, None, None] * gain, x, demodulation[:, :, None, None] * gain))
+        bias, factor = self.conv.bias * ACTIVATION_GAIN, demodulation * ACTIVATION_GAIN
+        return activate(torch.addcmul(bias[:, None, None], x, factor[:, :, None, None]))
 
 
 class Generator(nn.Module):
@@ -116,27 +111,20 @@ class Generator(nn.Module):
             raise ValueError("the generator's module list must begin with Const-C, and hold it once")
         width = int(self.specs[0].arguments[0])
         self.const = nn.Parameter(torch.randn(1, width, START_RESOLUTION, START_RESOLUTION))
-        resolution, blocks = START_RESOLUTION, []
+        self.blocks, self.resolution = nn.ModuleList(), START_RESOLUTION
         for i, spec in enumerate(self.specs[1:], start=1):
             outputs = feature_maps.at(i // feature_map_scale)
-            block, width, resolution = self._build(spec, width, outputs, resolution)
-            blocks.append(block)
-        self.blocks = nn.ModuleList(blocks)
+            block, width, self.resolution = self._build(spec, width, outputs, self.resolution)
+            self.blocks.append(block)
         self.to_rgb = EqualizedConv2d(width, channels, 1)
         self.num_latents = sum(spec.num_latents for spec in self.specs)
-        self.resolution = resolution
         self.feature_maps, self.feature_map_scale = feature_maps, feature_map_scale
 
     @property
     def masked_latents(self) -> list[int]:
         """Positions of the latents that act under masks, in the order of the masks."""
-        positions: list[int] = []
-        start = 0
-        for spec in self.specs:
-            if spec.kind in MASK_MODULES:
-                positions += range(start, start + spec.num_latents)
-            start += spec.num_latents
-        return positions
+        kinds = [spec.kind for spec in self.specs for _ in range(spec.num_latents)]  # of each latent's module
+        return [k for k, kind in enumerate(kinds) if kind in MASK_MODULES]
 
     def scaled_masks(self, masks: list[Tensor]) -> list[Tensor]:
         """Masks as :meth:`forward` returns them, each made fit to look at by its module's own kind."""

@@ -208,4 +208,4 @@ def match_size(masks: Tensor, size: tuple[int, int]) -> Tensor:
     if masks.shape[2:] == torch.Size(size):
         return masks
     whole = height % masks.shape[2] == 0 and width % masks.shape[3] == 0
-    return F.interpolate(masks, size, mode="nearest") if whole else F.interpolate(masks, size, mode="bilinear")
+    return F.interpolate(masks, size, mode="nearest" if whole else "bilinear")

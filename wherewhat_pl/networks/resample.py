@@ -82,13 +82,3 @@ def conv_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.shape[-1] == 1:  # only the filtered pixels that the 1x1 convolution reads are computed
         return F.conv2d(resample_filter(x, padding=1, stride=2), weight, bias)
     return F.conv2d(resample_filter(x, padding=(len(TAPS) - 3 + weight.shape[-1]) // 2), weight, bias, stride=2)
-
-
-def naive_up(x: Tensor) -> Tensor:
-    """Nearest neighbour, twice the resolution."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
-
-
-def naive_down(x: Tensor) -> Tensor:
-    """2x2 mean, half the resolution."""
-    return F.avg_pool2d(x, 2)
