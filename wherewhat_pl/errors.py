@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,13 @@ def naming(path: object) -> Iterator[None]:
         raise ConfigError(f"{path}: {error}") from None
 
 
+def require_at_least(settings: object, **least: int) -> None:
+    """Raises :class:`ConfigError` for the first of these settings that is a number less than it may be."""
+    for key, number in least.items():
+        if (value := getattr(settings, key)) is not None and value < number:
+            raise ConfigError(f"{key}={value}: must be at least {number}")
+
+
 class CheckpointError(Exception):
     """A checkpoint cannot be read; one sentence that names the file."""
 
@@ -49,6 +57,11 @@ def short(text: str, limit: int) -> str:
     """A text on one line, printable, its middle left out if it is long: what matters is at both ends."""
     text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
     return text if len(text) <= limit else f"{text[: limit // 2]}...{text[3 - limit // 2 :]}"
+
+
+def warn(sentence: str) -> None:
+    """Say something on standard error that ends nothing."""
+    print(f"warning: {sentence}", file=sys.stderr)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import ConfigError, require_at_least
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,6 @@ class TraverseSettings(ModelSettings):
     formats: list[str] | None = None  # of the animation: gif, webp, mp4; null: all, mp4 where there is ffmpeg
 
     def __post_init__(self) -> None:
-        for key, least in (("top", 1), ("seeds", 1), ("columns", 2), ("frames", 2)):
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise ConfigError(f"{key}={value}: must be at least {least}")
+        require_at_least(self, top=1, seeds=1, columns=2, frames=2)
         if self.limit is not None and not 0 < self.limit <= 100:
             raise ConfigError(f"limit={self.limit}: must be above 0 and at most 100")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from omegaconf import MISSING
 
 from wherewhat_pl.analysis.settings import ModelSettings
-from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.errors import ConfigError, require_at_least, suggestion
 from wherewhat_pl.evaluation.settings import DISTANCES
 
 EXAMPLE = "run=runs/celeba/seed0 images=a.png,b.png"
@@ -25,9 +25,7 @@ class Settings(ModelSettings):
     def __post_init__(self) -> None:
         if self.distance not in DISTANCES:
             raise ConfigError(f"distance={self.distance}: no such distance{suggestion(self.distance, DISTANCES)}")
-        for key, least in (("steps", 0), ("batch", 1)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"{key}={getattr(self, key)}: must be at least {least}")
+        require_at_least(self, steps=0, batch=1)
 
 
 def run(settings: Settings) -> int:

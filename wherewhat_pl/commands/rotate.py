@@ -8,7 +8,7 @@ from itertools import combinations
 from omegaconf import MISSING
 
 from wherewhat_pl.analysis.settings import ModelSettings
-from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.errors import ConfigError, require_at_least, suggestion
 from wherewhat_pl.evaluation.settings import DISTANCES
 
 EXAMPLE = "run=runs/shapes3d_quick/seed0 dims=3,9"
@@ -27,10 +27,7 @@ class Settings(ModelSettings):
     def __post_init__(self) -> None:
         if self.distance not in DISTANCES:
             raise ConfigError(f"distance={self.distance}: no such distance{suggestion(self.distance, DISTANCES)}")
-        for key, least in (("grid", 2), ("codes", 1)):
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise ConfigError(f"{key}={value}: must be at least {least}")
+        require_at_least(self, grid=2, codes=1)
         if self.step is not None and (self.step < 1 or 90 % self.step):
             raise ConfigError(f"step={self.step}: must divide 90")
         if not 0 < self.bound <= 100:
@@ -38,8 +35,8 @@ class Settings(ModelSettings):
 
 
 def run(settings: Settings) -> int:
+    from wherewhat_pl.analysis import rotate
     from wherewhat_pl.analysis.outputs import make_room, output_folder
-    from wherewhat_pl.analysis.rotate import Lattice, in_words, ranked, rotate, table, write_pair, write_ranking
     from wherewhat_pl.interop.load import load
     from wherewhat_pl.plugins import load_plugins
     from wherewhat_pl.run.latents import find_latents
@@ -50,7 +47,7 @@ def run(settings: Settings) -> int:
     load_plugins(settings.plugins)
     model = load(settings.run, device=settings.device)
     grid, step = settings.grid or (6 if everything else 14), settings.step or (15 if everything else 3)
-    lattice = Lattice(grid, settings.bound, step, settings.codes, settings.seed)
+    lattice = rotate.Lattice(grid, settings.bound, step, settings.codes, settings.seed)
     folder = output_folder(settings.run, settings.out, "rotated")
     if everything:
         files = [folder / "pairs.csv", folder / "pairs.png"]
@@ -59,16 +56,16 @@ def run(settings: Settings) -> int:
             raise ConfigError("dims=all: this model has one latent, so there is no pair")
         print(f"all pairs on {grid} x {grid} points, every {step} degrees; dims=i,j looks closer at one (14 x 14, 3)")
         pairs = list(combinations(range(model.num_latents), 2))
-        order = ranked(rotate(model, pairs, lattice, settings.distance))
-        write_ranking(model, order, files)
-        print(table(model, order))
+        order = rotate.ranked(rotate.rotate(model, pairs, lattice, settings.distance))
+        rotate.write_ranking(model, order, files)
+        print(rotate.table(model, order))
     else:
         i, j = find_latents(words, model.latents, "dims")
         files = [folder / f"latents-{i}-{j}-{what}.png" for what in ("curve", "grid")]
         make_room(folder, files, settings.force)
-        (result,) = rotate(model, [(i, j)], lattice, settings.distance)
-        write_pair(model, result, lattice, files)
-        print(in_words(model, result))
+        (result,) = rotate.rotate(model, [(i, j)], lattice, settings.distance)
+        rotate.write_pair(model, result, lattice, files)
+        print(rotate.in_words(model, result))
     for name, path in zip(("table", "curves") if everything else ("curve", "grid"), files, strict=True):
         print(f"{name:<9}{path}")
     return 0

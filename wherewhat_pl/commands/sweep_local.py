@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import require_at_least
 
 EXAMPLE = "file=experiments/sweeps/shapes3d_quick_tpl.yaml count=12"
 
@@ -24,9 +24,7 @@ class Settings:
 
 
 def run(settings: Settings) -> int:
-    for key in ("count", "jobs"):
-        if (value := getattr(settings, key)) is not None and value < 1:
-            raise ConfigError(f"{key}={value}: must be at least 1")
+    require_at_least(settings, count=1, jobs=1)
     from wherewhat_pl.launch.sweep_file import read_sweep
 
     sweep = read_sweep(settings.file)

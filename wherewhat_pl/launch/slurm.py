@@ -14,7 +14,7 @@ from string import Template
 
 from data_modules.errors import one_line
 from wherewhat_pl.config import check_divisible
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import ConfigError, require_at_least
 from wherewhat_pl.run.folder import RunDir, default_name
 from wherewhat_pl.settings import ExperimentConfig
 
@@ -61,10 +61,7 @@ class Resources:
 
     def check(self) -> None:
         """Raises :class:`ConfigError` for what Slurm, or this program under Slurm, would not understand."""
-        for key, least in {"nodes": 1, "gpus": 0, "tasks": 1, "cpus": 1}.items():
-            value = getattr(self, key)
-            if value is not None and value < least:
-                raise ConfigError(f"{key}={value}: must be at least {least}")
+        require_at_least(self, nodes=1, gpus=0, tasks=1, cpus=1)
         if self.gpus and self.processes != self.gpus:
             raise ConfigError(f"tasks={self.tasks}: must be gpus={self.gpus}, a process for each GPU; or leave it out")
         if self.time is not None and (minutes := _minutes(self.time)) < LEAST_MINUTES:
