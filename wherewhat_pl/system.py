@@ -83,9 +83,8 @@ class DisentanglingGAN(pl.LightningModule):
             self.num_latents = self.generator.num_latents
             self.discriminator = Critic(resolution, channels, 1, model.critic.feature_maps)
             self.recognizer = build_recognizer(model, resolution, channels, self.num_latents)
-        self.augment = (
-            AdaptiveAugment(model.augment.target, model.augment.speed_kimg) if model.augment.enabled else None
-        )
+        augment = model.augment
+        self.augment = AdaptiveAugment(augment.target, augment.speed_kimg) if augment.enabled else None
         self.generator_ema = _frozen_copy(self.generator)
         self.recognizer_ema = _frozen_copy(self.recognizer) if self.recognizer and model.ema.recognizer else None
         if config.trainer.channels_last:
@@ -101,9 +100,8 @@ class DisentanglingGAN(pl.LightningModule):
     def compile_networks(self, backend: str = "inductor") -> None:
         """Compile the plain passes; R1 calls ``forward`` itself, since compiled code has no double backward."""
         torch._dynamo.config.optimize_ddp = False
-        for network in (self.generator, self.discriminator, self.recognizer):
-            if network is not None:
-                network.compile(backend=backend)
+        for network in filter(None, (self.generator, self.discriminator, self.recognizer)):
+            network.compile(backend=backend)
 
     # ---------------------------------------------------------------- latents
 
@@ -111,8 +109,8 @@ class DisentanglingGAN(pl.LightningModule):
         """``[count, n]`` from the prior, on the module's device (or on the generator's, then moved)."""
         return sample_prior(self.config.model.prior, count, self.num_latents, generator, self.device)
 
-    def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor | float]:
-        """Perturbed dimensions ``[count]`` int64 and the epsilon of each, ``[count]`` or one number."""
+    def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor]:
+        """Perturbed dimensions ``[count]`` int64 and the epsilon of each, ``[count]``."""
         ps = self.config.model.ps
         if ps.cascade_kimg is None:
             dimensions = torch.randint(self.num_latents, (count,), device=self.device)
@@ -120,7 +118,7 @@ class DisentanglingGAN(pl.LightningModule):
             current = int(self.images_seen / (ps.cascade_kimg * 1000)) % self.num_latents
             dimensions = torch.full((count,), current, device=self.device)
         if not ps.random_epsilon:
-            return dimensions, ps.epsilon
+            return dimensions, torch.full((count,), float(ps.epsilon), device=self.device)
         return dimensions, ps.epsilon * RANDOM_EPSILON_STD * torch.randn(count, device=self.device)
 
     # ---------------------------------------------------------------- one step
@@ -128,9 +126,8 @@ class DisentanglingGAN(pl.LightningModule):
     def training_step(self, reals: Tensor, batch_idx: int) -> None:
         """One :meth:`step`, with DDP's own reducer kept quiet: it expects every parameter in every backward."""
         # G's optimizer as Lightning wraps it, D's bare: so ``global_step`` counts batches, not both.
-        wrapped, bare = self.optimizers(), self.optimizers(use_pl_optimizer=False)
-        assert isinstance(wrapped, list)
-        assert isinstance(bare, list)
+        wrapped: Any = self.optimizers()
+        bare: Any = self.optimizers(use_pl_optimizer=False)
         strategy = self.trainer.strategy
         with strategy.block_backward_sync() if hasattr(strategy, "block_backward_sync") else nullcontext():
             self.step(reals, wrapped[0], bare[1])
@@ -187,7 +184,7 @@ class DisentanglingGAN(pl.LightningModule):
         latents = self.sample_latents(len(reals))
         for some_reals, some_latents in zip(split_groups(reals, parts), split_groups(latents, parts), strict=True):
             score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, some_latents)
-            self._backward(score_loss + r1 * (self.config.model.r1.gamma / 2 * self._r1_interval))
+            self._backward(score_loss + r1 * (self.config.model.r1.gamma / 2 * self.config.model.r1.interval))
             terms.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
         return mean_of(terms)
 
@@ -199,10 +196,7 @@ class DisentanglingGAN(pl.LightningModule):
         latents = self.sample_latents(count)
         if self.config.model.loss != "ps":
             return latents, latents.new_empty(0, dtype=torch.int64), latents.new_empty(0)
-        dimensions, epsilon = self.sample_perturbation(math.ceil(self.config.model.ps.pairs * count))
-        if not isinstance(epsilon, Tensor):
-            epsilon = latents.new_full((len(dimensions),), epsilon)
-        return latents, dimensions, epsilon
+        return latents, *self.sample_perturbation(math.ceil(self.config.model.ps.pairs * count))
 
     def generator_losses(self, latents: Tensor, dimensions: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
         """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1).
@@ -265,27 +259,20 @@ class DisentanglingGAN(pl.LightningModule):
         return min(1.0, max(left, 0.0) / self.config.model.optimizer.falling)
 
     @property
-    def _r1_interval(self) -> int:
-        return self.config.model.r1.interval
-
-    @property
     def _is_r1_step(self) -> bool:
-        batches = self.images_seen // self.config.trainer.batch_size
-        return self.config.model.r1.gamma > 0 and batches % self._r1_interval == 0
+        r1, batches = self.config.model.r1, self.images_seen // self.config.trainer.batch_size
+        return r1.gamma > 0 and batches % r1.interval == 0
 
     # ---------------------------------------------------------------- optimization
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """One Adam for G and Q, one for D whose rate and betas account for the lazy R1 (Karras et al. 2020)."""
-        settings = self.config.model.optimizer
+        settings, r1 = self.config.model.optimizer, self.config.model.r1
         players = [*self.generator.parameters(), *(self.recognizer.parameters() if self.recognizer else ())]
+        opponents, r1_interval = list(self.discriminator.parameters()), r1.interval if r1.gamma > 0 else None
         return [
             self._adam(players, settings.generator_interval),
-            self._adam(
-                list(self.discriminator.parameters()),
-                self._r1_interval if self.config.model.r1.gamma > 0 else None,
-                settings.critic_ratio,
-            ),
+            self._adam(opponents, r1_interval, settings.critic_ratio),
         ]
 
     def _adam(self, parameters: list[nn.Parameter], lazy_interval: int | None, factor: float = 1.0) -> torch.optim.Adam:
@@ -339,10 +326,10 @@ class DisentanglingGAN(pl.LightningModule):
 
     # ---------------------------------------------------------------- the clock and the trainer
 
-    def is_due(self, interval_kimg: float) -> bool:
-        """Whether the last batch reached or passed a multiple of the interval."""
-        interval = interval_kimg * 1000
-        return int(self.images_seen / interval) > int((self.images_seen - self.config.trainer.batch_size) / interval)
+    def is_due(self, interval_kimg: float, images_seen: int | None = None) -> bool:
+        """Whether the last batch, or that up to ``images_seen``, reached or passed a multiple of the interval."""
+        seen, interval = self.images_seen if images_seen is None else images_seen, interval_kimg * 1000
+        return int(seen / interval) > int((seen - self.config.trainer.batch_size) / interval)
 
     @property
     def max_images(self) -> int:
@@ -377,10 +364,8 @@ class DisentanglingGAN(pl.LightningModule):
     def log_losses(self, keep_sums: bool = False) -> None:
         """Mean losses and speed since the last time, to all loggers; call on all processes together.
 
-        Reading them is the only place where a step waits for the device.
-
-        Args:
-            keep_sums: let the next row start where this one does.
+        Reading them is the only place where a step waits for the device. With ``keep_sums`` the next row starts where
+        this one does.
 
         Raises:
             NonFiniteError: a loss is NaN or infinite.
@@ -423,8 +408,7 @@ class DisentanglingGAN(pl.LightningModule):
         if r1_batches:
             means["r1"] = r1 / r1_batches
         if self.config.model.loss == "ps":  # both forms of the same loss: the published code's, and the paper's mean
-            means["ps"] = recognition
-            means["ps_paper_form"] = recognition * 2 / self.num_latents
+            means |= {"ps": recognition, "ps_paper_form": recognition * 2 / self.num_latents}
         elif self.config.model.loss == "infogan":
             means["infogan"] = recognition
         if self.augment is not None:
@@ -433,7 +417,7 @@ class DisentanglingGAN(pl.LightningModule):
 
     def require_equal(self) -> None:
         """Raises :class:`NonFiniteError` if the processes' weights have parted; call on all of them together."""
-        if not are_equal(parameter for parameter in self.parameters()):
+        if not are_equal(self.parameters()):
             raise NonFiniteError(f"the processes' weights differ at {self.images_seen:,} images")
 
     def require_finite(self) -> None:
