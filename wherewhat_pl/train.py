@@ -19,7 +19,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from data_modules.base import DeviceDataModule
 from data_modules.errors import one_line
-from wherewhat_pl import signals
+from wherewhat_pl import distributed, signals
 from wherewhat_pl.analysis.summary import summarize
 from wherewhat_pl.callbacks.checkpoint import AtomicCheckpoint, SealedCheckpoints
 from wherewhat_pl.callbacks.cost import Cost
@@ -30,15 +30,7 @@ from wherewhat_pl.callbacks.progress import ImagesProgressBar
 from wherewhat_pl.callbacks.same_start import SameStart
 from wherewhat_pl.callbacks.tracking import close_loggers, loggers_for
 from wherewhat_pl.config import check_divisible
-from wherewhat_pl.distributed import (
-    check_devices,
-    device_count,
-    environment_for,
-    leave_processes,
-    losses_named,
-    strategy_for,
-)
-from wherewhat_pl.errors import CheckpointError, ConfigError
+from wherewhat_pl.errors import CheckpointError, ConfigError, warn
 from wherewhat_pl.memory import keep_freed_memory
 from wherewhat_pl.run.build import build_system, check_fits, data_for
 from wherewhat_pl.run.checkpoints import load_checkpoint
@@ -75,12 +67,13 @@ def train(config: ExperimentConfig, overrides: list[str]) -> int:
             received = fit(trainer, training)
             if trainer.is_global_zero:
                 sum_up(training, trainer, received, minutes=(time.monotonic() - started) / 60)
+                _say_what_was_missed(trainer)
             status = 0 if received is None else 128 + received
         finally:
             close_loggers(loggers, status)
         if status:  # Lightning's launcher kills this process if another one ends before it with a status like this
             trainer.strategy.barrier("stopped")
-        leave_processes()
+        distributed.leave_processes()
     return status
 
 
@@ -112,7 +105,7 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
 
     The folder's lock is held until ``held`` is closed.
     """
-    check_devices(config.trainer.devices, config.trainer.accelerator, config.trainer.num_nodes)
+    distributed.check_devices(config.trainer.devices, config.trainer.accelerator, config.trainer.num_nodes)
     check_divisible(config.trainer.batch_size, _devices(config) * config.trainer.num_nodes, config.trainer.accumulate)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -121,17 +114,16 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
     data.setup()
     evaluation = Evaluation(run, config.eval, system, data)  # before anything is written, since it may refuse
     if _is_first_process() and (note := run.hold(held)):
-        print(f"warning: {note}", file=sys.stderr)
+        warn(note)
     checkpoint, images_seen, complaints = run.newest_sound_checkpoint()
     if checkpoint is None and complaints:
-        first = complaints[0].removesuffix("; using the one before it")
-        raise CheckpointError(f"{first}, as all others there; choose another run.name to start anew")
+        raise CheckpointError(f"{complaints[0]}, as all others there; choose another run.name to start anew")
     if _is_first_process():
         run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
         for path in (run.config_file, run.metrics_file, run.checkpoints / "*", run.pictures / "*"):
             forget_partial(path)
         for complaint in complaints:
-            print(f"warning: {complaint}", file=sys.stderr)
+            warn(f"{complaint}; using the one before it")
     rank_zero_info(f"run:  {run.path}" + (f", continued at {images_seen:,} images" if images_seen else ""))
     rank_zero_info(f"data: {data.name} ({data.source}), {data.num_images:,} images of {data.resolution} px")
     if checkpoint is not None:
@@ -153,7 +145,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
         accelerator=settings.accelerator,
         devices=devices,
         num_nodes=settings.num_nodes,
-        strategy=strategy_for(devices * settings.num_nodes),
+        strategy=distributed.strategy_for(devices * settings.num_nodes),
         precision=settings.precision,
         deterministic="warn" if settings.deterministic else False,  # not every CUDA kernel has such a twin
         max_epochs=-1,
@@ -164,7 +156,7 @@ def build_trainer(training: Training, loggers: list[Logger]) -> pl.Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=run.checkpoints,  # where no file of Lightning's own, of another job, is found and preferred
-        plugins=[SealedCheckpoints(), *environment_for(devices * settings.num_nodes)],
+        plugins=[SealedCheckpoints(), *distributed.environment_for(devices * settings.num_nodes)],
         callbacks=[  # in this order at each batch end
             SameStart(training.config, training.data),
             Cost(run),
@@ -185,10 +177,8 @@ def fit(trainer: pl.Trainer, training: Training) -> int | None:
     """Train to the end, or to a signal, whose number is returned, even if it came after the last step."""
     system, seen = training.system, training.images_seen
     if trainer.is_global_zero and seen < system.max_images:
-        interval = training.config.logger.interval_kimg * 1000
-        batch = training.config.trainer.batch_size
-        training.run.forget_metrics_after(seen, keep_last=int(seen / interval) > int((seen - batch) / interval))
-    with signals.waiting(), losses_named():
+        training.run.forget_metrics_after(seen, keep_last=system.is_due(training.config.logger.interval_kimg, seen))
+    with signals.waiting(), distributed.losses_named():
         trainer.fit(system, training.data, ckpt_path=training.checkpoint, weights_only=True)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     agreed = next(callback.received for callback in callbacks if isinstance(callback, GracefulStop))
@@ -201,7 +191,6 @@ def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minute
     if received is not None:
         command = shlex.join(["python", "-m", "wherewhat_pl", *(argument for argument in sys.argv[1:] if argument)])
         print(f"\nstopped and saved at {system.images_seen:,} images; to continue:\n  {command}")
-        _say_what_was_missed(trainer)
         return
     print(f"\n{run.path}: {system.images_seen:,} images seen, {minutes:.1f} min in this session")
     text, results = summarize(system.model(), training.data, training.config.factors.images, training.config.seed)
@@ -212,34 +201,30 @@ def sum_up(training: Training, trainer: pl.Trainer, received: int | None, minute
     print(f"{text}\npictures     {run.picture_at(system.images_seen)}")
     print(f"checkpoint   {run.checkpoint_at(system.images_seen)}")
     print(f"losses       {run.metrics_file}\nsettings     {run.config_file}")
-    _say_what_was_missed(trainer)
 
 
 def _say_what_was_missed(trainer: pl.Trainer) -> None:
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     for part in [*trainer.loggers, *callbacks]:
-        if getattr(part, "missed", False):
-            print(f"warning: {type(part).__name__} could not write everything in time, see above", file=sys.stderr)
+        if getattr(getattr(part, "rows", part), "missed", False):  # what writes rows leaves it to them to know
+            warn(f"{type(part).__name__} could not write everything in time, see above")
 
 
 def _load_weights(system: DisentanglingGAN, source: str) -> None:
     """Weights only, from a run folder or a checkpoint file; clock and optimizers start anew."""
-    if source.endswith(".ckpt"):
-        state = load_checkpoint(RunDir(source).path)
-    else:
-        path, _, _ = find_run(source).newest_sound_checkpoint()
-        if path is None:
-            raise ConfigError(f"run.init_from={source}: that run has no checkpoint")
-        state = load_checkpoint(path)
+    path = RunDir(source).path if source.endswith(".ckpt") else find_run(source).newest_sound_checkpoint()[0]
+    if path is None:
+        raise ConfigError(f"run.init_from={source}: that run has no checkpoint")
+    weights = load_checkpoint(path)["state_dict"]
     try:
-        system.load_state_dict(state["state_dict"])
+        system.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise ConfigError(f"run.init_from={source}: its networks are not these ({one_line(reason, 120)})") from None
 
 
 def _devices(config: ExperimentConfig) -> int:
-    return device_count(config.trainer.devices, config.trainer.accelerator)
+    return distributed.device_count(config.trainer.devices, config.trainer.accelerator)
 
 
 def _is_first_process() -> bool:
@@ -261,9 +246,8 @@ def _quiet_libraries() -> None:
         ".*does not have a deterministic implementation.*",
     ):
         warnings.filterwarnings("ignore", message=pattern)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_IsOurs())
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_ours)
 
 
-class _IsOurs(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING or record.getMessage().startswith(("run:", "data:"))
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or record.getMessage().startswith(("run:", "data:"))

@@ -33,25 +33,19 @@ class AtomicCheckpoint(EveryImages):
 
     Nothing is saved once a loss or a weight is not finite: the last good checkpoint stays the last one.
 
-    Args:
-        run: where to.
-        settings: intervals, and how many checkpoints are kept.
-
     Attributes:
         missed: whether one could not be written.
     """
 
     def __init__(self, run: RunDir, settings: CheckpointConfig) -> None:
         super().__init__(settings.interval_kimg)
-        self.run, self.settings = run, settings
-        self.missed = False
+        self.run, self.settings, self.missed = run, settings, False
         self._saved_at: int | None = None
         self._saved_time = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
         self._saved_time = time.monotonic()
-        if system.images_seen:
-            self._saved_at = system.images_seen
+        self._saved_at = system.images_seen or None
 
     def is_due(self, trainer: pl.Trainer, system: DisentanglingGAN) -> bool:
         if super().is_due(trainer, system):
@@ -116,6 +110,7 @@ class SealedCheckpoints(TorchCheckpointIO):
     failure: str | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        self.failure = None
         try:
             with replacing(Path(path)) as temporary:
                 with temporary.open("wb") as file:
@@ -125,5 +120,3 @@ class SealedCheckpoints(TorchCheckpointIO):
             # A full disk: torch's writer comes to its own conclusion, in its own words, from the file's error.
             cause = error.__context__ if isinstance(error.__context__, OSError) else error
             self.failure = f"{path}: {one_line(str(cause.strerror if isinstance(cause, OSError) else cause))}"
-        else:
-            self.failure = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytorch_lightning as pl
 
@@ -18,9 +17,6 @@ class Cost(pl.Callback):
     Minutes count from the first step on, pictures and evaluations in between included. What was done after the last
     checkpoint and lost counts once, when it is done again. Of several processes, which do the same work, the CPU time
     is the first one's times their number. Where the part before a continuation was not recorded, nothing is written.
-
-    Args:
-        run: whose file.
     """
 
     def __init__(self, run: RunDir) -> None:
@@ -29,31 +25,19 @@ class Cost(pl.Callback):
         self._began = (0.0, 0.0)
         self._before: dict[str, float] | None = None
 
-    @property
-    def missed(self) -> bool:
-        """Whether a row could not be written at its time."""
-        return self.rows.missed
-
     def on_train_start(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
         self._began = (time.process_time(), time.monotonic())
         nothing = {"cpu_minutes": 0.0, "wall_minutes": 0.0}
         self._before = self.run.cost_at(system.images_seen) if system.images_seen else nothing
 
-    def on_save_checkpoint(
-        self,
-        trainer: pl.Trainer,
-        system: DisentanglingGAN,  # type: ignore[override]
-        checkpoint: dict[str, Any],
-    ) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
         if trainer.is_global_zero and self._before is not None:
-            cpu_minutes = (time.process_time() - self._began[0]) / 60 * trainer.world_size
-            wall_minutes = (time.monotonic() - self._began[1]) / 60
-            minutes = {
-                "cpu_minutes": self._before["cpu_minutes"] + cpu_minutes,
-                "wall_minutes": self._before["wall_minutes"] + wall_minutes,
+            since = {
+                "cpu_minutes": (time.process_time() - self._began[0]) / 60 * trainer.world_size,
+                "wall_minutes": (time.monotonic() - self._began[1]) / 60,
             }
-            rounded = {name: round(value, 4) for name, value in minutes.items()}
-            self.rows.append({"images_seen": system.images_seen, **rounded})
+            minutes = {name: round(self._before[name] + value, 4) for name, value in since.items()}
+            self.rows.append({"images_seen": system.images_seen, **minutes})
 
     def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
         self.rows.write()

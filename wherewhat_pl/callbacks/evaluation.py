@@ -37,10 +37,9 @@ class Evaluation(EveryImages):
 
     def __init__(self, run: RunDir, settings: EvalConfig, system: DisentanglingGAN, data: DeviceDataModule) -> None:
         super().__init__(settings.interval_kimg)
-        self.run, self.settings = run, settings
+        self.run, self.settings, self.data = run, settings, data
         self.rows = PatientRows(run.eval_file)
         self.measured_by = EvalSettings(distance=settings.distance, threshold=settings.threshold)
-        self.data = data
         if settings.interval_kimg is not None:
             check_metrics(settings.metrics, self._context(system), key="eval.metrics")
 
@@ -50,11 +49,6 @@ class Evaluation(EveryImages):
 
     def on_train_end(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:  # type: ignore[override]
         self.rows.write()
-
-    @property
-    def missed(self) -> bool:
-        """Whether a result could not be written at its time."""
-        return self.rows.missed
 
     def on_images(self, trainer: pl.Trainer, system: DisentanglingGAN) -> None:
         """Measure now, on all processes together; a signal ends it, and what is missing is measured on continuing."""

@@ -19,9 +19,6 @@ BATCHES_BETWEEN_AGREEMENTS = 20  # with several ranks, all must leave after the 
 class GracefulStop(pl.Callback):
     """Save and stop at the end of a batch once a signal has come, to whichever process.
 
-    Args:
-        checkpoint: what saves.
-
     Attributes:
         received: the signal that ended the run, or None.
     """

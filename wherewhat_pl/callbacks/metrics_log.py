@@ -15,9 +15,6 @@ class MetricsLog(Logger):
     """Append each row that is logged to a run's ``metrics.jsonl``; make it on the first process only.
 
     A row that cannot be written (a full disk) costs one warning and is caught up with the next.
-
-    Args:
-        run: whose file.
     """
 
     name, version = "metrics.jsonl", ""
@@ -26,15 +23,11 @@ class MetricsLog(Logger):
         super().__init__()
         self.rows = PatientRows(run.metrics_file)
 
-    @property
-    def missed(self) -> bool:
-        """Whether a row could not be written at its time."""
-        return self.rows.missed
-
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:  # type: ignore[override]
         """Append one row, if there is anything to tell; ``step`` is images_seen."""
-        if metrics:
-            self.rows.append({"images_seen": step, **{name: _finite(value) for name, value in metrics.items()}})
+        if metrics:  # JSON has no NaN and no infinity
+            finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+            self.rows.append({"images_seen": step, **finite})
 
     def finalize(self, status: str) -> None:
         """Write what is still waiting; Lightning calls it at the end, however a training ends."""
@@ -42,8 +35,3 @@ class MetricsLog(Logger):
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """They stand in ``config.yaml``."""
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity."""
-    return value if math.isfinite(value) else None

@@ -22,10 +22,6 @@ class TraversalPictures(EveryImages):
 
     A picture that cannot be written (a full disk) costs one warning.
 
-    Args:
-        run: where to.
-        settings: interval and columns.
-
     Attributes:
         missed: whether a picture could not be written.
     """

@@ -42,10 +42,8 @@ class ImagesProgressBar(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, system: DisentanglingGAN, *_: object) -> None:  # type: ignore[override]
         if self._bar is not None:
-            row = system.latest
-            self._bar.set_postfix(
-                {short: row[name] for name, short in SHORT_NAMES.items() if name in row}, refresh=False
-            )
+            losses = {short: system.latest[name] for name, short in SHORT_NAMES.items() if name in system.latest}
+            self._bar.set_postfix(losses, refresh=False)
             self._bar.update(min(system.images_seen, system.max_images) - self._bar.n)
             self._write_line(system, SECONDS_BETWEEN_LINES)
 
@@ -53,23 +51,17 @@ class ImagesProgressBar(pl.Callback):
         self._write_line(system, 0.0)
 
     def _write_line(self, system: DisentanglingGAN, after_seconds: float) -> None:
+        if self._bar is None or self._is_terminal:
+            return
         (then, images), now = self._written, time.monotonic()
-        if (
-            self._bar is not None
-            and not self._is_terminal
-            and system.images_seen > images
-            and now - then > after_seconds
-        ):
+        if system.images_seen > images and now - then > after_seconds:
             self._written = now, system.images_seen
             print(self._bar, file=sys.stderr, flush=True)
 
     def on_exception(self, trainer: pl.Trainer, system: pl.LightningModule, exception: BaseException) -> None:
-        self._close()  # Lightning tears callbacks down only after a fit that went well
+        self.teardown(trainer, system, "fit")  # Lightning tears callbacks down only after a fit that went well
 
     def teardown(self, trainer: pl.Trainer, system: pl.LightningModule, stage: str) -> None:
-        self._close()
-
-    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

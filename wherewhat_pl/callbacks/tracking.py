@@ -181,11 +181,9 @@ def _key_in_netrc() -> bool:
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     named = os.environ.get("NETRC")
     for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
-        try:
+        with contextlib.suppress(OSError, netrc.NetrcParseError, UnicodeDecodeError):
             if netrc.netrc(path).authenticators(host):
                 return True
-        except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
-            continue
     return False
 
 

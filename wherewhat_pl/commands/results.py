@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherewhat_pl.errors import ConfigError, naming
+from wherewhat_pl.errors import ConfigError, naming, warn
 
 EXAMPLE = "page=docs/results.md"
 
@@ -28,7 +27,7 @@ def run(settings: Settings) -> int:
     folder = Path(os.path.expanduser(settings.data)) if settings.data else page.with_suffix("")
     old = page.read_text(encoding="utf-8")
     with naming(page):
-        new = with_tables(old, folder, lambda sentence: print(f"warning: {sentence}", file=sys.stderr))
+        new = with_tables(old, folder, warn)
     if new != old:
         write_atomically(page, new.encode())
     print(f"{page}: {'made anew' if new != old else 'is as its data say'}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import ConfigError, warn
 from wherewhat_pl.evaluation.settings import TableSettings
 
 EXAMPLE = "runs='runs/shapes3d/*' metrics=fvm,mig format=markdown"
@@ -28,17 +28,13 @@ def run(settings: Settings) -> int:
     from wherewhat_pl.report.tables import FORMATS
     from wherewhat_pl.run.files import write_atomically
 
-    def complain(sentence: str) -> None:
-        print(f"warning: {sentence}", file=sys.stderr)
-
     if settings.save and not settings.save.endswith(".jsonl"):
         raise ConfigError(f"save={settings.save}: must end in .jsonl")
-    records = read_records(settings.runs, complain)
-    text = FORMATS[settings.format](table_of(records, settings, complain))
+    records = read_records(settings.runs, warn)
+    text = FORMATS[settings.format](table_of(records, settings, warn))
     if settings.save:
         path = Path(os.path.expanduser(settings.save))
-        kept = [record for record in records if record.finished or settings.unfinished]
-        write_file(path, kept)
+        write_file(path, [record for record in records if record.finished or settings.unfinished])
         print(f"saved    {path}", file=sys.stderr)
     if settings.out is None:
         print(text, end="")

@@ -22,17 +22,7 @@ def build_system(config: ExperimentConfig, data: DeviceDataModule) -> Disentangl
 
 def data_for(config: ExperimentConfig) -> DeviceDataModule:
     """The data module of an experiment, not set up."""
-    return build_data(
-        config.data.name,
-        resolution=config.data.resolution,
-        batch_size=config.trainer.batch_size,
-        seed=config.seed,
-        mirror=config.data.mirror,
-        source=config.data.source,
-        root=config.data.root,
-        cache=config.data.cache,
-        max_bad=config.data.max_bad,
-    )
+    return build_data(batch_size=config.trainer.batch_size, seed=config.seed, **vars(config.data))
 
 
 def check_fits(system: DisentanglingGAN, checkpoint: dict[str, Any], path: Path) -> None:

@@ -44,8 +44,7 @@ def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     Raises:
         CheckpointError: it is not there, damaged, or no checkpoint of a run; one sentence that names the file.
     """
-    checkpoint: dict[str, Any] = load_sealed(path, device, _check_content)
-    return checkpoint
+    return load_sealed(path, device, _check_content)  # type: ignore[no-any-return]
 
 
 def load_sealed(path: Path, device: str = "cpu", check: Callable[[Any], None] = lambda content: None) -> Any:

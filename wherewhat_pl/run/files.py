@@ -10,7 +10,7 @@ import os
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries to one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
 
 
@@ -89,12 +86,9 @@ def read_rows(path: Path, complain: Callable[[str], object] = lambda sentence: N
         return []
     rows, lines = [], path.read_bytes().splitlines()
     for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
+        with suppress(ValueError, RecursionError):
+            if isinstance(row := json.loads(line), dict):
+                rows.append(row)
     if skipped := len(lines) - len(rows):
         complain(f"{path.name}: {skipped} of {len(lines)} lines are no rows and are passed over")
     return rows
@@ -121,10 +115,7 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 class PatientRows:
-    """Appends rows to a file; one that cannot be written (a full disk) costs one warning and waits for the next.
-
-    Args:
-        path: of the JSON lines file.
+    """Appends rows to a JSON lines file; one that a full disk refuses costs one warning and waits for the next.
 
     Attributes:
         missed: whether a row could not be written at its time.

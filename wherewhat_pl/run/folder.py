@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +25,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from wherewhat_pl.config import saved_config, to_dict
-from wherewhat_pl.errors import CheckpointError, ConfigError, nearest
+from wherewhat_pl.errors import CheckpointError, ConfigError, nearest, warn
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.files import flatten, read_rows, write_atomically
 from wherewhat_pl.run.lock import run_lock
@@ -48,44 +47,20 @@ class RunDir:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(os.path.expanduser(path))  # as a shell does: what is no user's home stays
+        self.config_file = self.path / "config.yaml"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.eval_file = self.path / "eval.jsonl"
+        self.cost_file = self.path / "cost.jsonl"
+        self.latents_file = self.path / "latents.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.pictures = self.path / "traversals"
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> RunDir:
         """The folder that ``config`` names; ``run.name`` must be set."""
         assert config.run.name is not None
         return cls(Path(config.run.root) / config.experiment / config.run.name)
-
-    @property
-    def config_file(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def metrics_file(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def eval_file(self) -> Path:
-        return self.path / "eval.jsonl"
-
-    @property
-    def cost_file(self) -> Path:
-        return self.path / "cost.jsonl"
-
-    @property
-    def latents_file(self) -> Path:
-        return self.path / "latents.yaml"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def pictures(self) -> Path:
-        return self.path / "traversals"
 
     def checkpoint_at(self, images_seen: int) -> Path:
         return self.checkpoints / f"images-{images_seen:09d}.ckpt"
@@ -142,10 +117,9 @@ class RunDir:
             raise ConfigError(f"run.root={config.run.root}: cannot write to {self.path} ({error.strerror})") from None
 
     def _differences(self, config: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
-        old, new = (flatten(to_dict(c)) for c in (self.settings(), config))
-        return {
-            key: (old.get(key), new[key]) for key in new if old.get(key) != new[key] and not CHANGEABLE.fullmatch(key)
-        }
+        old, new = (flatten(to_dict(each)) for each in (self.settings(), config))
+        different = {key: (old.get(key), value) for key, value in new.items() if old.get(key) != value}
+        return {key: values for key, values in different.items() if not CHANGEABLE.fullmatch(key)}
 
     def hold(self, held: ExitStack) -> str:
         """Make the folder and keep its lock until ``held`` is closed; what :func:`run_lock` says and raises."""
@@ -185,11 +159,10 @@ class RunDir:
 
         def stays(row: dict[str, Any]) -> bool:
             seen = row.get("images_seen")
-            if not isinstance(seen, int):
-                return False
-            return seen < images_seen or (seen == images_seen and keep_last and "images_per_s" in row)
+            is_last = seen == images_seen and keep_last and "images_per_s" in row
+            return isinstance(seen, int) and (seen < images_seen or is_last)
 
-        rows = [row for row in read_rows(self.metrics_file, _warn) if stays(row)]
+        rows = [row for row in read_rows(self.metrics_file, warn) if stays(row)]
         write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def newest_sound_checkpoint(self) -> tuple[Path | None, int, list[str]]:
@@ -201,11 +174,9 @@ class RunDir:
             candidates = [last, *(path for path in candidates if path.resolve() != last)]
         for path in candidates:
             try:
-                images_seen = int(load_checkpoint(path)["images_seen"])
+                return path, load_checkpoint(path)["images_seen"], complaints
             except CheckpointError as error:
-                complaints.append(f"{error}; using the one before it")
-            else:
-                return path, images_seen, complaints
+                complaints.append(str(error))
         return None, 0, complaints
 
 
@@ -233,7 +204,3 @@ def default_name(seed: int, overrides: Sequence[str]) -> str:
     if len(name) > 100:
         name = f"{name[:90]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
-
-
-def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr)

@@ -73,8 +73,7 @@ def _read(path: Path) -> dict[Any, Any]:
 
 
 def _line(position: int, about: Any) -> str:
-    row = {position: about}
-    text = yaml.safe_dump(row, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
+    text = yaml.safe_dump({position: about}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
     return text.strip()[1:-1] + "\n"  # {3: ...} without its braces
 
 

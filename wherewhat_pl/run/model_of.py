@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from wherewhat_pl.config import to_dict
-from wherewhat_pl.errors import CheckpointError, ConfigError
+from wherewhat_pl.errors import CheckpointError, ConfigError, warn
 from wherewhat_pl.model import Model, build_generator, build_recognizer, torch_device
 from wherewhat_pl.run.checkpoints import load_checkpoint
 from wherewhat_pl.run.folder import RunDir, find_run
@@ -87,10 +86,9 @@ def checkpoint_file(run: RunDir, wanted: str | Path | None) -> Path:
         return inside if inside.exists() else Path(os.path.expanduser(wanted))
     newest, _, complaints = run.newest_sound_checkpoint()
     if newest is None and complaints:
-        first = complaints[0].removesuffix("; using the one before it")
-        raise CheckpointError(f"run={run.path}: none of its checkpoints can be read ({first})")
+        raise CheckpointError(f"run={run.path}: none of its checkpoints can be read ({complaints[0]})")
     if newest is None:
         raise ConfigError(f"run={run.path}: has no finished checkpoint yet; train it further, then try again")
     for complaint in complaints:
-        print(f"warning: {complaint}", file=sys.stderr)
+        warn(f"{complaint}; using the one before it")
     return newest
