@@ -73,8 +73,7 @@ def run(words: Sequence[str]) -> int:
     if any(word in HELP for word in rest):
         print(help_of(verb, command))
         return 0
-    status: int = command.run(read(verb, command, rest))
-    return status
+    return command.run(read(verb, command, rest))  # type: ignore[no-any-return]
 
 
 def read(verb: str, command: Any, words: Sequence[str]) -> Any:
@@ -169,10 +168,7 @@ def _guarded(work: Callable[[], int]) -> int:
     except (ConfigError, DataError, CheckpointError, ModelError) as error:
         return _fail(str(error), 2)
     except NonFiniteError as error:
-        return _fail(
-            f"{error}; the last good checkpoint is kept (a lower model.optimizer.learning_rate may help)",
-            1,
-        )
+        return _fail(f"{error}; the last good checkpoint is kept (a lower model.optimizer.learning_rate may help)", 1)
     except (OSError, ProcessLostError) as error:
         return _fail(str(error), 1)
     except Stopped as stop:

@@ -79,9 +79,7 @@ def to_yaml(config: ExperimentConfig) -> str:
 
 def to_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Plain nested dictionaries of plain values, safe to store in a checkpoint."""
-    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return OmegaConf.to_container(OmegaConf.structured(config), resolve=True)  # type: ignore[return-value]
 
 
 def _with_modules(config: ExperimentConfig) -> ExperimentConfig:

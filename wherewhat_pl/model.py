@@ -147,9 +147,8 @@ class Model:
 
     def to(self, device: torch.device | str) -> Model:
         """Move the networks; returns the model itself."""
-        for network in (self.generator, self.recognizer):
-            if network is not None:
-                network.to(device)
+        for network in filter(None, (self.generator, self.recognizer)):
+            network.to(device)
         return self
 
     def sample(self, count: int, seed: int = 0, purpose: str = "sample") -> Tensor:
@@ -214,8 +213,7 @@ class Model:
             name: ``owner/name`` on the Hugging Face Hub, or a folder.
             options: of ``huggingface_hub.ModelHubMixin.from_pretrained``.
         """
-        model: Model = _hub().from_pretrained(name, **options).model
-        return model
+        return _hub().from_pretrained(name, **options).model  # type: ignore[no-any-return]
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Write the folder that :meth:`from_pretrained` reads; needs the optional extra [hub]."""

@@ -96,9 +96,8 @@ class OptimizerConfig:
     beta1: Beta = 0.0
     beta2: Beta = 0.99
     eps: Share = 1.0e-8
-    generator_interval: Count | None = (
-        None  # 4 in the published code: G's rate and betas corrected as if its loss were lazy
-    )
+    # 4 in the published code: G's rate and betas corrected as if its loss were lazy
+    generator_interval: Count | None = None
 
 
 @dataclass
@@ -145,9 +144,8 @@ class TrainerConfig:
     num_nodes: Annotated[int, Range(1, 4096)] = 1
     precision: Precision = "32-true"
     channels_last: bool = True
-    compile: bool = (
-        False  # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
-    )
+    # torch.compile for the plain passes; R1 stays eager (no double backward through compiled code)
+    compile: bool = False
     cuda_graphs: bool = False  # on one GPU, record a step's kernels once and replay them (docs/performance.md)
     threads: Processes | None = None  # CPU threads of torch; null leaves torch's choice
     deterministic: bool = True  # deterministic kernels, where there are any; cuDNN too
@@ -243,10 +241,7 @@ REFERENCE: dict[str, Any] = {
             "generator_interval": 4,
         },
         "ema": {"halflife_kimg": 10.0, "recognizer": False},
-        "generator": {
-            "feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512},
-            "feature_map_scale": 6,
-        },
+        "generator": {"feature_maps": {"base": 1024, "decay": 1.0, "min": 64, "max": 512}, "feature_map_scale": 6},
         "critic": {"feature_maps": {"base": 2048, "decay": 1.0, "min": 64, "max": 512}},
     },
     "trainer": {"batch_size": 8, "max_kimg": 25000.0},

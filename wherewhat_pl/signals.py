@@ -13,7 +13,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -74,7 +73,8 @@ def _note(number: int, frame: FrameType | None) -> None:
             _say("\nstopping after the batch at hand; a second Ctrl-C stops at once")
         return
     if asked_before or _is_importing(frame):
-        _end(number)
+        _say(f"error: {Stopped(number)}")
+        os._exit(128 + number)
     raise Stopped(number)
 
 
@@ -90,11 +90,6 @@ def _is_importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _end(number: int) -> NoReturn:
-    _say(f"error: {Stopped(number)}")
-    os._exit(128 + number)
 
 
 def _say(line: str) -> None:

@@ -56,8 +56,7 @@ def run(settings: Settings) -> int:
     given, shown_faces = given[:1], faces[:ROWS]
     edited = transfer(faces.codes, given.codes[0], latents)
     before, after = shown_faces.codes, edited[:ROWS]
-    images = None if isinstance(sources[1], Codes) else sources[1][0]
-    columns = {} if images is None else {"face": images[:ROWS].to(model.device)}
+    columns = {} if isinstance(sources[1], Codes) else {"face": sources[1][0][:ROWS].to(model.device)}
     columns["as found"] = shown_faces.on(model).generate(before)
     columns["from"] = given.on(model).generate(given.codes).expand(len(before), -1, -1, -1)
     columns["edited"] = draw_transfer(shown_faces.on(model), before, after, latents, settings.under_mask)

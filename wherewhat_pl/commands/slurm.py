@@ -51,6 +51,5 @@ def run(settings: Settings) -> int:
     if settings.dry:
         print(submission.script, end="")
         return 0
-    number = submit(submission, options)
-    print(how_to_follow(submission, number))
+    print(how_to_follow(submission, submit(submission, options)))
     return 0
