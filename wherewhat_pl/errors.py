@@ -59,7 +59,7 @@ def short(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}...{text[3 - limit // 2 :]}"
 
 
-def warn(sentence: str) -> None:
+def warn(sentence: object) -> None:
     """Say something on standard error that ends nothing."""
     print(f"warning: {sentence}", file=sys.stderr)
 

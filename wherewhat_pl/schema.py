@@ -268,6 +268,8 @@ def _comments(file: str) -> dict[str, str]:
         elif match := re.match(r"    (\w+): ", code):
             name = f"{owner}.{match[1]}"
             comments[name], before = before, ""
+        elif re.match(r" {0,4}[^\s)\]}]", code):  # what follows the fields
+            name = ""
         if code.strip():
             comments[name] += comment
         else:

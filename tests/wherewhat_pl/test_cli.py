@@ -96,10 +96,11 @@ def test_help_holds_the_comments_of_the_source(capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "trainer.batch_size=32 a whole number from 1 to 65536; total over all devices" in said  # beside the field
     assert "official: only the complete published set. files (photographs)" in said  # on the lines before it
-    assert "trainer.compile=false true or false; torch.compile for the plain passes" in said  # in brackets
+    assert "trainer.compile=false true or false; torch.compile for the plain passes" in said
     status_of("eval", "--help")
     inherited = " ".join(capsys.readouterr().out.split())
     assert "train=10000 a whole number from 1 to 10000000; images, votes" in inherited
+    assert "measure again what was measured before seed=0" in inherited  # and not what the code after it says
 
 
 def test_what_is_said_to_a_verb_becomes_its_settings():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from wherewhat_pl.errors import ConfigError
+from wherewhat_pl.errors import ConfigError, warn
 from wherewhat_pl.interop.load import PRETRAINED, is_file
 
 
@@ -61,4 +60,4 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
             warnings.simplefilter("always")
             yield show
         for text in dict.fromkeys(str(each.message) for each in caught if each.category is UserWarning):
-            print(f"warning: {text}", file=sys.stderr)
+            warn(text)

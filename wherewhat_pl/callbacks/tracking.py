@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from data_modules.errors import one_line
 from wherewhat_pl.callbacks.metrics_log import MetricsLog
 from wherewhat_pl.config import to_dict
+from wherewhat_pl.errors import warn
 from wherewhat_pl.run.files import write_atomically
 from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.settings import ExperimentConfig
@@ -125,7 +126,7 @@ def start_wandb(config: ExperimentConfig, run: RunDir, data_source: str) -> Wand
         except Exception as error:  # also what is no error of wandb's own: a key with a blank, a folder that is full
             what = "is not used" if offline else "offline, since Weights & Biases cannot be reached"
             reason = one_line(str(error).partition("\n")[0], 120)
-            print(f"warning: logger.wandb: {what} ({reason})", file=sys.stderr)
+            warn(f"logger.wandb: {what} ({reason})")
             with contextlib.suppress(Exception):
                 sys.modules["wandb"].teardown()  # the failed start still holds the run's id
     return None

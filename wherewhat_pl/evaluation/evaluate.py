@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from wherewhat_pl.errors import warn
 from wherewhat_pl.evaluation import inception as inception  # registers its metrics, after those of measures
 from wherewhat_pl.evaluation.context import EvaluationContext
 from wherewhat_pl.evaluation.measures import tpl_settings, with_threshold
@@ -57,7 +57,7 @@ def evaluate(
         if not quiet:
             print(result_line(row) + ("   measured before" if before else ""), flush=True)
             for warning in [] if before else row["warnings"]:
-                print(f"warning: {warning}", file=sys.stderr)
+                warn(warning)
     return rows
 
 

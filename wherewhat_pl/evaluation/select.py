@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import math
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from wherewhat_pl.errors import ConfigError, suggestion
+from wherewhat_pl.errors import ConfigError, suggestion, warn
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
 from wherewhat_pl.evaluation.evaluate import evaluate
 from wherewhat_pl.evaluation.measures import with_threshold
@@ -71,7 +70,7 @@ def select(
         except ConfigError as error:
             if "no finished checkpoint" not in str(error):
                 raise
-            print(f"warning: {error}; left out", file=sys.stderr)
+            warn(f"{error}; left out")
     if not rows:
         raise ConfigError(f"runs={patterns}: none of these runs has a finished checkpoint")
     if auto_threshold:
@@ -80,7 +79,7 @@ def select(
     ranked = rank([candidate for candidate, _ in rows], active)
     found = correlations(ranked)
     for warning in comparability(rows):
-        print(f"warning: {warning}", file=sys.stderr)
+        warn(warning)
     print(table(ranked, found, tpl, chosen.distance, active))
     said = "{:.4g}".format(rows[0][1][0]["used"]["threshold"]) + ", by Otsu's rule on all lengths" * auto_threshold
     print(f"\na dimension is active from a TPL of {said}")
@@ -101,10 +100,10 @@ def _is_finished(path: Path) -> bool:
     try:
         seen, of = run.images_seen(), int(run.settings().trainer.max_kimg * 1000)
     except ConfigError as error:
-        print(f"warning: {path}: {error}; left out", file=sys.stderr)
+        warn(f"{path}: {error}; left out")
         return False
     if seen < of:
-        print(f"warning: {path}: {seen:,} of {of:,} images; left out", file=sys.stderr)
+        warn(f"{path}: {seen:,} of {of:,} images; left out")
     return seen >= of
 
 
@@ -148,7 +147,7 @@ def _measured(path: Path, tpl: str, device: str, settings: EvalSettings) -> tupl
         context = EvaluationContext.of_run(loaded, settings)
         data = "{} ({})".format(*(context.data_provenance.get(key, "?") for key in ("name", "source")))
     row = evaluate(context, [tpl], file, quiet=True)[tpl]
-    known = read_results(file, lambda sentence: print(f"warning: {path}: {sentence}", file=sys.stderr))
+    known = read_results(file, lambda sentence: warn(f"{path}: {sentence}"))
     rows = [row, *_others(known, context.images_seen)]
     return _candidate(path.name, rows, images_seen, data), rows
 
