@@ -135,10 +135,10 @@ def traversal_perceptual_length(
     chosen = _settings(settings)
     codes, points = base_codes_of(chosen, num_latents, base_codes), chosen.points
     axis = torch.linspace(chosen.low, chosen.high, points)
-    paths = len(codes) * num_latents
     together = dist.is_available() and dist.is_initialized()
     rank, processes = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
-    own = torch.arange(rank, paths, processes)
+    lengths = torch.zeros(len(codes) * num_latents, dtype=torch.float64)
+    own = torch.arange(rank, len(lengths), processes)
 
     def latents(first: int, last: int) -> Tensor:
         image = torch.arange(first, last)
@@ -147,45 +147,7 @@ def traversal_perceptual_length(
         batch_latents[torch.arange(len(image)), path % num_latents] = axis[point]
         return batch_latents.to(device)
 
-    lengths = torch.zeros(paths, dtype=torch.float64)
-    lengths[own] = path_lengths(generate, distance, latents, len(own), points, batch, progress)
-    if processes > 1:
-        lengths = _summed(lengths, device)
-    lengths = lengths.view(len(codes), num_latents)
-    used = replace(chosen, base_codes=len(codes))
-    return TPLResult(lengths.mean(0), lengths.std(0, correction=0), distance.name, used)
-
-
-def shrink_for_distance(images: Tensor) -> Tensor:
-    """Images above 256 pixels in either direction, box-averaged by a whole factor to a side of 256 to 511."""
-    factor = min(images.shape[2:]) // 256
-    return F.avg_pool2d(images, factor) if factor > 1 else images
-
-
-def path_lengths(
-    generate: Generate,
-    distance: Distance,
-    latents: Callable[[int, int], Tensor],
-    paths: int,
-    points: int,
-    batch: int,
-    progress: Callable[[int, int], None] | None,
-) -> Tensor:
-    """Sum of the distances between neighbours on each of many paths of images.
-
-    Args:
-        generate: latents to images.
-        distance: of pairs of images.
-        latents: ``latents(first, last)`` gives those of images ``first`` to ``last - 1`` of all, path after path.
-        paths: number of paths.
-        points: images on each.
-        batch: images at a time.
-        progress: called with images done and images to do.
-
-    Returns:
-        ``[paths]`` float64 on the CPU.
-    """
-    total = paths * points
+    total = len(own) * points
     steps = torch.zeros(total, dtype=torch.float64)  # steps[k]: from image k - 1 to image k
     previous: Tensor | None = None
     for first, last in pairwise([*range(0, total, max(1, batch)), total]):
@@ -198,7 +160,19 @@ def path_lengths(
         previous = features[-1:].clone()  # not a view, which would keep the whole batch
         if progress is not None:
             progress(last, total)
-    return steps.view(paths, points)[:, 1:].sum(1)  # the first step would come from the path before
+    lengths[own] = steps.view(len(own), points)[:, 1:].sum(1)  # the first step would come from the path before
+    if processes > 1:
+        lengths = lengths.to(device if dist.get_backend() == "nccl" else "cpu")  # NCCL takes nothing else
+        dist.all_reduce(lengths)
+    lengths = lengths.cpu().view(len(codes), num_latents)
+    used = replace(chosen, base_codes=len(codes))
+    return TPLResult(lengths.mean(0), lengths.std(0, correction=0), distance.name, used)
+
+
+def shrink_for_distance(images: Tensor) -> Tensor:
+    """Images above 256 pixels in either direction, box-averaged by a whole factor to a side of 256 to 511."""
+    factor = min(images.shape[2:]) // 256
+    return F.avg_pool2d(images, factor) if factor > 1 else images
 
 
 def _settings(settings: TPLSettings | str) -> TPLSettings:
@@ -221,10 +195,3 @@ def base_codes_of(settings: TPLSettings, num_latents: int, given: Tensor | None 
     if given.ndim != 2 or given.shape[1] != num_latents or len(given) == 0:
         raise ValueError(f"tpl: base codes need shape [T, {num_latents}], got {list(given.shape)}")
     return given.detach().cpu().float()
-
-
-def _summed(values: Tensor, device: torch.device | str) -> Tensor:
-    """Sum over processes; NCCL takes tensors on its device only."""
-    moved = values.to(device) if dist.get_backend() == "nccl" else values
-    dist.all_reduce(moved)
-    return moved.cpu()
