@@ -108,20 +108,14 @@ def rotation_distances(
     codes = torch.cat([base_codes_of(TPLSettings(base_codes=1, seed=seed), num_latents) for seed in seeds])
     side, first, second = torch.linspace(-bound, bound, grid), *torch.tensor(pairs).T
     cosine, sine = (angles * (math.pi / 180)).cos(), (angles * (math.pi / 180)).sin()
-    rows = len(pairs) * len(codes) * len(angles) * grid
+    shape = len(pairs), len(codes), len(angles), grid  # of all rows
+    rows = math.prod(shape)
 
     def latents(start: int, stop: int) -> Tensor:
-        image = torch.arange(start, stop)  # pairs x seeds x angles x rows x columns
-        column, row, lattice = side[image % grid], side[image // grid % grid], image // grid**2
-        angle, seed, pair = (
-            lattice % len(angles),
-            lattice // len(angles) % len(codes),
-            lattice // len(angles) // len(codes),
-        )
-        own = codes[seed].clone()
-        place = torch.arange(len(own))
-        own[place, first[pair]] = cosine[angle] * column - sine[angle] * row
-        own[place, second[pair]] = sine[angle] * column + cosine[angle] * row
+        pair, seed, angle, row, column = torch.unravel_index(torch.arange(start, stop), (*shape, grid))
+        own, place, x, y = codes[seed].clone(), torch.arange(stop - start), side[column], side[row]
+        own[place, first[pair]] = cosine[angle] * x - sine[angle] * y
+        own[place, second[pair]] = sine[angle] * x + cosine[angle] * y
         return own.to(device)
 
     within, across = torch.zeros(2, rows, dtype=torch.float64)  # along each row, and from the row before to it
@@ -138,7 +132,6 @@ def rotation_distances(
         before = features[-1:].clone()  # not a view, which would keep the whole batch
         if progress is not None:
             progress(stop * grid, rows * grid)
-    shape = (len(pairs), len(codes), len(angles), grid)
     # The first row of a lattice has none before it. [pairs, seeds, angles from 0 to below 180]
     half = torch.cat([within.view(shape).sum(-1), across.view(shape)[..., 1:].sum(-1)], dim=-1)
     whole = torch.cat([half, half, half[..., :1]], dim=-1)
