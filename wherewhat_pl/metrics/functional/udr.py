@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
@@ -61,27 +62,18 @@ def udr(
         counted = ~(array == array[0]).all(axis=0)
         if informative is not None:
             counted &= np.asarray(informative[k], dtype=bool)
-        standard = (array[:, counted] - array[:, counted].mean(axis=0)) / array[:, counted].std(axis=0)
-        kept.append(standard if correlation == "lasso" else _ranks(standard))
+        values = array[:, counted] if correlation == "lasso" else rankdata(array[:, counted], axis=0)
+        kept.append((values - values.mean(axis=0)) / values.std(axis=0))
     pairwise = np.zeros((len(kept), len(kept)))
-    for i, first in enumerate(kept):
-        for j, second in enumerate(kept):
-            if i != j and first.shape[1] and second.shape[1]:
-                matrix = _lasso(first, second) if correlation == "lasso" else np.abs(first.T @ second) / len(first)
-                pairwise[i, j] = _one_to_one(matrix)
-    others = [np.delete(pairwise[:, i], i) for i in range(len(kept))]
-    return UDRResult(np.array([np.median(column) for column in others]), pairwise)
-
-
-def _lasso(first: Array, second: Array) -> Array:
-    weights = Lasso(alpha=0.1).fit(first, second).coef_
-    return np.abs(np.asarray(weights).reshape(second.shape[1], first.shape[1])).T
-
-
-def _ranks(codes: Array) -> Array:
-    """Standardized ranks: their covariance is Spearman's correlation."""
-    ranks = rankdata(codes, axis=0)
-    return (ranks - ranks.mean(axis=0)) / ranks.std(axis=0) if ranks.shape[1] else ranks
+    for i, j in permutations(range(len(kept)), 2):
+        first, second = kept[i], kept[j]
+        if first.shape[1] and second.shape[1]:
+            if correlation == "lasso":
+                matrix = Lasso(alpha=0.1).fit(first, second).coef_.reshape(second.shape[1], first.shape[1]).T
+            else:  # the covariance of standardized ranks is Spearman's correlation
+                matrix = first.T @ second / len(first)
+            pairwise[i, j] = _one_to_one(np.abs(matrix))
+    return UDRResult(np.array([np.median(np.delete(pairwise[:, i], i)) for i in range(len(kept))]), pairwise)
 
 
 def _one_to_one(matrix: Array) -> float:
