@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,10 +18,7 @@ def discretize(codes: NDArray[np.floating], bins: int = 20) -> NDArray[np.int64]
     The edges are numpy's for the codes' own precision, as in the field's reference: a float32 code and its float64
     copy may differ in the bin of a value that lies on an edge.
     """
-    numbers = np.empty(codes.shape, dtype=np.int64)
-    for i, code in enumerate(codes.T):
-        numbers[:, i] = np.searchsorted(_edges(code, bins), code, side="right") - 1
-    return numbers
+    return np.stack([np.searchsorted(_edges(code, bins), code, side="right") - 1 for code in codes.T], axis=1)
 
 
 def mutual_information(codes: Codes, factors: Factors, bins: int = 20) -> NDArray[np.float64]:
@@ -63,13 +62,17 @@ def label_information(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDAr
     return np.where(information < np.finfo(np.float64).eps, 0.0, information)
 
 
+def gaps(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the best code is ahead of the second in each column of ``[n, f]``: ``[f]``; a lone code has no rival."""
+    ordered = np.sort(table, axis=0)
+    return ordered[-1] - ordered[-2] if len(ordered) > 1 else ordered[-1]
+
+
 def _edges(code: NDArray[np.floating], bins: int) -> NDArray[np.floating]:
     """Lower edges of the bins ``[bins]``; a single one if the values are too close for ``bins`` different edges."""
     for precision in (code.dtype, np.float64):
-        try:
+        with suppress(ValueError):  # numpy: "too many bins for data range"
             return np.histogram_bin_edges(code.astype(precision), bins)[:-1]
-        except ValueError:  # numpy: "too many bins for data range"
-            continue
     return code.min(keepdims=True)
 
 

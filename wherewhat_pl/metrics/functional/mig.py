@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhat_pl.metrics.functional.information import discretize, factor_entropies, label_information
+from wherewhat_pl.metrics.functional.information import discretize, factor_entropies, gaps, label_information
 from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair, varying_factors
 
 
@@ -36,9 +36,6 @@ def mig(codes: Codes, factors: Factors, bins: int = 20) -> Score:
     varying = varying_factors(factor_array, "MIG")
     information = label_information(discretize(code_array, bins), factor_array)
     entropy = factor_entropies(factor_array)
-    ordered = np.sort(information, axis=0)[::-1]
-    second = ordered[1] if len(ordered) > 1 else np.zeros_like(ordered[0])  # a lone code has no rival
     per_factor = np.full(len(entropy), np.nan)
-    per_factor[varying] = (ordered[0] - second)[varying] / entropy[varying]
-    parts = {"mutual_information": information, "entropy": entropy, "per_factor": per_factor}
-    return Score(per_factor[varying].mean(), **parts)
+    per_factor[varying] = gaps(information)[varying] / entropy[varying]
+    return Score(per_factor[varying].mean(), mutual_information=information, entropy=entropy, per_factor=per_factor)

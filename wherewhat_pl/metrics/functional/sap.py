@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhat_pl.metrics.functional.information import gaps
 from wherewhat_pl.metrics.inputs import Codes, Factors, Score, check_pair, check_split, varying_factors
 from wherewhat_pl.metrics.numerics.linear_svm import Problem, SortedSamples, fit
 
 
 def sap(
-    codes_train: Codes,
-    factors_train: Factors,
-    codes_test: Codes,
-    factors_test: Factors,
-    cost: float = 0.01,
+    codes_train: Codes, factors_train: Factors, codes_test: Codes, factors_test: Factors, cost: float = 0.01
 ) -> Score:
     """SAP score for discrete factors (Kumar et al. 2018), with the settings of Locatello et al. 2019.
 
@@ -45,7 +42,7 @@ def sap(
             scores = np.outer(test_code, slopes) + intercepts  # [M, classes]; one column for two classes
             winner = scores.argmax(axis=1) if len(values) > 2 else (scores[:, 0] > 0).astype(np.intp)
             accuracy[i, j] = np.mean(values[winner] == test_factors[:, j])
-    return Score(_mean_gap(accuracy[:, varying]), accuracy=accuracy)
+    return Score(gaps(accuracy[:, varying]).mean(), accuracy=accuracy)
 
 
 def sap_continuous(codes: Codes, factors: Factors) -> Score:
@@ -67,13 +64,7 @@ def sap_continuous(codes: Codes, factors: Factors) -> Score:
     usable = np.outer(code_variance > 1e-12, factor_variance > 0)
     squared = np.zeros(usable.shape)
     np.divide((centred.T @ target / scale) ** 2, np.outer(code_variance, factor_variance), out=squared, where=usable)
-    return Score(_mean_gap(squared[:, varying]), squared_correlation=squared)
-
-
-def _mean_gap(matrix: NDArray[np.float64]) -> float:
-    ordered = np.sort(matrix, axis=0)
-    second = ordered[-2] if len(ordered) > 1 else np.zeros_like(ordered[-1])
-    return float(np.mean(ordered[-1] - second))
+    return Score(gaps(squared[:, varying]).mean(), squared_correlation=squared)
 
 
 def _lines(samples: SortedSamples, labels: NDArray[np.intp], classes: int, cost: float) -> NDArray[np.float64]:
