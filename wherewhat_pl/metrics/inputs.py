@@ -113,9 +113,8 @@ def check_factors(factors: Factors, name: str = "factors") -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def check_pair(codes: Codes, factors: Factors, split: str = "") -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    """Both of the above, and that they have as many samples as each other."""
-    ending = f"_{split}" if split else ""
+def check_pair(codes: Codes, factors: Factors, ending: str = "") -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+    """Both of the above, and that they have as many samples as each other; ``ending`` is of their names in messages."""
     code_array, factor_array = check_codes(codes, f"codes{ending}"), check_factors(factors, f"factors{ending}")
     if len(code_array) != len(factor_array):
         raise ValueError(f"codes{ending} has {len(code_array)} samples but factors{ending} has {len(factor_array)}")
@@ -126,7 +125,7 @@ def check_split(
     codes_train: Codes, factors_train: Factors, codes_test: Codes, factors_test: Factors
 ) -> tuple[NDArray[np.floating], NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]:
     """A training and a test half. A code unusable in one half is dropped (set to 0) in both."""
-    train, train_factors = check_pair(codes_train, factors_train, "train")
+    train, train_factors = check_pair(codes_train, factors_train, "_train")
     test, test_factors = as_array(codes_test), check_factors(factors_test, "factors_test")
     if test.ndim != 2 or test.shape[1:] != train.shape[1:] or len(test) != len(test_factors) or len(test) == 0:
         raise ValueError(

@@ -1,12 +1,7 @@
 """The metrics as pure functions of codes ``[N, n]`` and factors ``[N, f]``, numpy or torch, or of an encoder."""
 
 from wherewhat_pl.metrics.functional.beta_vae import beta_vae_score
-from wherewhat_pl.metrics.functional.coverage import (
-    coverage,
-    geometry_residuals,
-    orthonormal_bases,
-    placed_residuals,
-)
+from wherewhat_pl.metrics.functional.coverage import coverage, geometry_residuals, orthonormal_bases, placed_residuals
 from wherewhat_pl.metrics.functional.dci import dci
 from wherewhat_pl.metrics.functional.explicitness import explicitness
 from wherewhat_pl.metrics.functional.factor_vae import FACTOR_VAE_PRESETS, factor_vae_score

@@ -41,14 +41,8 @@ def explicitness(codes_train: Codes, factors_train: Factors, codes_test: Codes, 
     for row, half, samples in ((0, "training", len(train)), (1, "test", len(test))):
         if np.isnan(areas[row]).all():
             raise ValueError(f"explicitness: no factor has two known values in the {half} half ({samples} samples)")
-    train_score, test_score = np.nanmean(areas[0]), np.nanmean(areas[1])
-    return Score(
-        test_score,
-        train=float(train_score),
-        test=float(test_score),
-        train_per_factor=areas[0],
-        test_per_factor=areas[1],
-    )
+    train_score, test_score = (float(np.nanmean(row)) for row in areas)
+    return Score(test_score, train=train_score, test=test_score, train_per_factor=areas[0], test_per_factor=areas[1])
 
 
 def _mean_area(labels: NDArray[np.int64], probabilities: NDArray[np.floating], classes: NDArray[np.int64]) -> float:

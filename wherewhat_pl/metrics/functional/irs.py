@@ -30,10 +30,6 @@ def irs(codes: Codes, factors: Factors, quantile: float = 0.99, bins: int = 20) 
     """
     code_array, factor_array = check_pair(codes, factors)
     active = ~(code_array == code_array[0]).all(axis=0)
-    if not active.any():
-        empty = np.zeros(0)
-        matrix = np.zeros((0, factor_array.shape[1]))
-        return Score(0.0, matrix=matrix, per_code=empty, parents=empty.astype(int), max_deviations=empty, active=active)
     code_array = code_array[:, active]
     groups = discretize(factor_array.astype(np.float64), bins)
     largest = np.abs(code_array - code_array.mean(axis=0)).max(axis=0)
@@ -48,7 +44,7 @@ def irs(codes: Codes, factors: Factors, quantile: float = 0.99, bins: int = 20) 
     matrix = 1.0 - deviations / largest[:, None]
     per_code = matrix.max(axis=1)
     return Score(
-        np.average(per_code, weights=largest),
+        np.average(per_code, weights=largest) if active.any() else 0.0,
         matrix=matrix,
         per_code=per_code,
         parents=matrix.argmax(axis=1),

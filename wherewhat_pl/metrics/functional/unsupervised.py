@@ -33,9 +33,9 @@ def code_dependence(codes: Codes, bins: int = 20) -> dict[str, float]:
     scores = {"mutual_info_score": float(information.sum() - np.trace(information)) / pairs}
 
     varying = array[:, ~(array == array[0]).all(axis=0)].astype(np.float64)
+    names = "gaussian_total_correlation", "gaussian_wasserstein_correlation", "gaussian_wasserstein_correlation_norm"
     if varying.shape[1] == 0:
-        wasserstein_names = ("gaussian_wasserstein_correlation", "gaussian_wasserstein_correlation_norm")
-        return dict.fromkeys(("gaussian_total_correlation", *wasserstein_names), 0.0) | scores
+        return dict.fromkeys(names, 0.0) | scores
     covariance = np.atleast_2d(np.cov(varying, rowvar=False))
     variances = np.diag(covariance)
     spread = np.sqrt(variances)
@@ -45,8 +45,5 @@ def code_dependence(codes: Codes, bins: int = 20) -> dict[str, float]:
     # trace sqrt(D C) with D = diag(C) is that of the symmetric D^1/2 C D^1/2.
     eigenvalues = np.linalg.eigvalsh(covariance * np.outer(spread, spread))
     wasserstein = 2 * variances.sum() - 2 * np.sqrt(np.maximum(eigenvalues, 0)).sum()
-    return {
-        "gaussian_total_correlation": max(0.0, float(total)),
-        "gaussian_wasserstein_correlation": max(0.0, float(wasserstein)),
-        "gaussian_wasserstein_correlation_norm": max(0.0, float(wasserstein / variances.sum())),
-    } | scores
+    values = total, wasserstein, wasserstein / variances.sum()
+    return {name: max(0.0, float(value)) for name, value in zip(names, values, strict=True)} | scores

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from wherewhat_pl.metrics.inputs import MetricWarning
 
-Generate = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True)
 class Faithfulness:
@@ -36,7 +34,7 @@ class Faithfulness:
 
 
 def traversal_change(
-    generate: Generate, base_codes: Tensor, low: float = -2.0, high: float = 2.0, points: int = 5
+    generate: Callable[[Tensor], Tensor], base_codes: Tensor, low: float = -2.0, high: float = 2.0, points: int = 5
 ) -> Tensor:
     """How much each pixel changes under each latent's traversal.
 
@@ -96,8 +94,7 @@ def mask_faithfulness(changes: Tensor, masks: Tensor) -> Faithfulness:
     per_sample = changes.sum((2, 3))
     weighted = (per_sample * masks.mean((2, 3))).sum(0) / total
     area = torch.where(undefined, masks.mean((0, 2, 3)), weighted)
-    room = (1 - area).clamp_min(1e-12)
-    lift = torch.where(area >= 1 - 1e-9, torch.zeros_like(area), (inside - area) / room)
+    lift = torch.where(area >= 1 - 1e-9, 0.0, (inside - area) / (1 - area).clamp_min(1e-12))
     return Faithfulness(inside, area, torch.where(undefined, torch.nan, lift))
 
 
@@ -121,8 +118,7 @@ def mask_overlap(masks: Tensor) -> Tensor:
     flat = masks.double().transpose(0, 1).flatten(1)  # [n, T H W]
     sums = flat.sum(1)
     shared = torch.stack([torch.minimum(flat, row).sum(1) for row in flat])
-    overlap = _share(shared, sums[:, None] + sums - shared)
-    return overlap.fill_diagonal_(1.0)
+    return _share(shared, sums[:, None] + sums - shared).fill_diagonal_(1.0)
 
 
 def mean_overlap(masks: Tensor) -> float:
@@ -159,7 +155,7 @@ def mask_stability(masks: Tensor) -> Tensor:
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
-    return torch.where(whole > 0, part / whole.clamp_min(1e-300), torch.zeros_like(part))
+    return torch.where(whole > 0, part / whole.clamp_min(1e-300), 0.0)
 
 
 def _check(masks: Tensor) -> None:
