@@ -19,6 +19,7 @@ from scipy.special import expit, softmax
 Array = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
+STEPS, DEPTH, RATE = 100, 3, 0.1  #: scikit-learn's defaults; a step grows a tree per class, or one for two classes
 _TOGETHER = 100_000  # numbers per array that trees grown at once may fill: what a processor's cache holds
 
 
@@ -30,14 +31,12 @@ class SortedCodes:
         values: ``[n, N]``.
         order: ``[n, N]`` the samples by ascending value of each code.
         ranks: ``[n, N]`` of each sample's value in its code; equal values have equal ranks.
-        row_offsets: ``[n, 1]`` where each code's row starts in the flattened arrays.
         has_ties: whether any code has equal values.
     """
 
     values: Array
     order: Integers
     ranks: NDArray[np.int32]
-    row_offsets: Integers
     has_ties: bool
 
 
@@ -54,19 +53,14 @@ def sort_codes(codes: NDArray[np.floating]) -> SortedCodes:
     """Codes ``[N, n]`` -> sorted, in float32 as scikit-learn's trees see them."""
     values = np.ascontiguousarray(codes.T.astype(np.float32).astype(np.float64))
     ranks = np.stack([np.unique(row, return_inverse=True)[1].astype(np.int32) for row in values])
-    count, samples = values.shape
-    offsets = np.arange(count)[:, None] * samples
-    has_ties = bool((ranks.max(axis=1) + 1 < samples).any())
-    return SortedCodes(values, np.argsort(values, axis=1, kind="stable"), ranks, offsets, has_ties)
+    has_ties = bool((ranks.max(axis=1) + 1 < values.shape[1]).any())
+    return SortedCodes(values, np.argsort(values, axis=1, kind="stable"), ranks, has_ties)
 
 
 def boost(
     train: SortedCodes,
     labels: NDArray[np.int64],
     test_codes: NDArray[np.floating],
-    steps: int = 100,
-    depth: int = 3,
-    rate: float = 0.1,
     random: np.random.RandomState | None = None,
 ) -> Boosted:
     """Train on ``labels`` ``[N]``, predict them and those of ``test_codes`` ``[M, n]``.
@@ -75,9 +69,6 @@ def boost(
         train: the training codes.
         labels: at least two different integers.
         test_codes: ``[M, n]``.
-        steps: of boosting; each grows one tree per class (one in all for two classes).
-        depth: of each tree.
-        rate: learning rate.
         random: breaks ties between codes; seed 0 if not given.
     """
     random = np.random.RandomState(0) if random is None else random
@@ -93,17 +84,17 @@ def boost(
     raw, raw_test = np.tile(start[:, None], target.shape), np.tile(start[:, None], len(test_codes))
     importances = np.zeros(len(train.values))
     together = max(1, _TOGETHER // train.values.size)
-    for _ in range(steps):
+    for _ in range(STEPS):
         probability = expit(raw) if binary else softmax(raw, axis=0)
         residual = hot - probability
         for first in range(0, len(hot), together):
             some = slice(first, first + together)
-            leaf, leaf_test, gains = _grow(train, residual[some], test, depth, random)
+            leaf, leaf_test, gains = _grow(train, residual[some], test, random)
             importances += gains
             own = probability[some]
-            steepness = np.bincount(leaf.ravel(), (own * (1 - own)).ravel(), len(own) * 2**depth)
-            slope = shrink * np.bincount(leaf.ravel(), residual[some].ravel(), len(own) * 2**depth)
-            value = rate * np.divide(slope, steepness, out=np.zeros(len(slope)), where=steepness > 1e-150)
+            steepness = np.bincount(leaf.ravel(), (own * (1 - own)).ravel(), len(own) * 2**DEPTH)
+            slope = shrink * np.bincount(leaf.ravel(), residual[some].ravel(), len(own) * 2**DEPTH)
+            value = RATE * np.divide(slope, steepness, out=np.zeros(len(slope)), where=steepness > 1e-150)
             raw[some] += value[leaf]
             raw_test[some] += value[leaf_test]
     total = importances.sum()
@@ -112,12 +103,12 @@ def boost(
 
 
 def _grow(
-    train: SortedCodes, residual: Array, test: Array, depth: int, random: np.random.RandomState
+    train: SortedCodes, residual: Array, test: Array, random: np.random.RandomState
 ) -> tuple[Integers, Integers, Array]:
     """Grow K trees at once, one for each row of ``residual`` ``[K, N]``.
 
     Returns:
-        leaf of each sample ``[K, N]`` and test sample ``[K, M]`` (tree k has leaves k 2^depth and on), decrease of
+        leaf of each sample ``[K, N]`` and test sample ``[K, M]`` (tree k has leaves k 2^DEPTH and on), decrease of
         the squared error by code ``[n]``.
     """
     trees, (count, samples) = len(residual), train.values.shape
@@ -127,7 +118,7 @@ def _grow(
     node, node_test = np.zeros((trees, samples), np.intp), np.zeros((trees, test.shape[1]), np.intp)
     # Row (k, f) of order holds tree k's samples, numbered through all trees: node after node, by code f inside each.
     order = train.order + (tree * samples)[:, :, None]  # [K, n, N]
-    for level in range(depth):
+    for level in range(DEPTH):
         nodes = 2**level
         own = node + nodes * tree
         sizes = np.bincount(own.ravel(), minlength=trees * nodes)
@@ -146,12 +137,11 @@ def _grow(
         decrease *= decrease
         decrease *= scale[:, None]
         if train.has_ties:
-            ranks = train.ranks.take(order + (train.row_offsets - (tree * samples)[:, :, None]))
+            ranks = train.ranks.take(order + (np.arange(count)[:, None] - tree[:, :, None]) * samples)
             # No cut between equal values.
             np.copyto(decrease[:, :, :-1], 0.0, where=ranks[:, :, 1:] == ranks[:, :, :-1])
 
-        shape = trees, nodes
-        code, best, credit = _best_codes(decrease, starts.reshape(shape), sizes.reshape(shape), random)
+        code, best, credit = _best_codes(decrease, starts, sizes, random)
         gains += credit
         chosen = code[at]
         hit = (decrease[tree, chosen, places] == best[at]) & (best[at] > 0)
@@ -167,9 +157,9 @@ def _grow(
         own_test = node_test + nodes * tree
         node_test += nodes * (test[code[own_test], everyone] > threshold[own_test])
         node += nodes * goes_right.reshape(trees, samples)
-        if level + 1 < depth:
+        if level + 1 < DEPTH:
             order = _partitioned(order, goes_right)
-    return node + 2**depth * tree, node_test + 2**depth * tree, gains
+    return node + 2**DEPTH * tree, node_test + 2**DEPTH * tree, gains
 
 
 def _best_codes(
@@ -182,8 +172,7 @@ def _best_codes(
 
     Args:
         decrease: ``[K, n, N]``.
-        starts: ``[K, nodes]`` where a node starts in its rows.
-        sizes: ``[K, nodes]``.
+        starts, sizes: ``[K nodes]``, where a node starts in its rows and how many samples it has.
         random: the dice.
 
     Returns:
@@ -192,9 +181,9 @@ def _best_codes(
     trees, count, samples = decrease.shape
     rows = np.arange(trees * count).reshape(trees, count, 1) * samples
     # An empty node's segment is another one's sample: its maximum is struck out below.
-    segments = np.minimum(rows + starts[:, None], decrease.size - 1)
+    segments = np.minimum(rows + starts.reshape(trees, 1, -1), decrease.size - 1)
     best = np.maximum.reduceat(decrease.ravel(), segments.ravel()).reshape(segments.shape)  # [K, n, nodes]
-    best *= (sizes > 1)[:, None]
+    best *= (sizes > 1).reshape(trees, 1, -1)
     tied = best >= best.max(axis=1, keepdims=True) * (1 - 1e-10)
     code = np.where(tied, random.random_sample(tied.shape), -1.0).argmax(axis=1)
     credit = (best * tied / tied.sum(axis=1, keepdims=True)).sum(axis=(0, 2))
@@ -203,10 +192,8 @@ def _best_codes(
 
 def _partitioned(order: Integers, goes_right: NDArray[np.bool_]) -> Integers:
     """Stable partition of each row: all left children in the order of their parents, then all right ones."""
-    mask = goes_right.take(order)
     parted = np.empty_like(order)
-    for rows, right, out in zip(order, mask, parted, strict=True):
-        kept = rows.ravel().compress(~right.ravel()).reshape(len(rows), -1)
-        out[:, : kept.shape[1]] = kept
-        out[:, kept.shape[1] :] = rows.ravel().compress(right.ravel()).reshape(len(rows), -1)
+    for rows, right, out in zip(order, goes_right.take(order), parted, strict=True):
+        halves = [rows.ravel().compress(half.ravel()).reshape(len(rows), -1) for half in (~right, right)]
+        np.concatenate(halves, axis=1, out=out)
     return parted
