@@ -54,17 +54,15 @@ class FrechetDistanceVGG(_TwoSets):
         super().__init__(embed, **settings)
         for side in ("real", "generated"):
             # Empty until the first batch tells the number of features; summed over processes.
-            self.add_state(f"{side}_count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-            self.add_state(f"{side}_sum", torch.zeros(1, dtype=torch.float64), dist_reduce_fx="sum")
-            self.add_state(f"{side}_outer", torch.zeros(1, 1, dtype=torch.float64), dist_reduce_fx="sum")
+            for name, shape in (("count", ()), ("sum", (1,)), ("outer", (1, 1))):
+                self.add_state(f"{side}_{name}", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, images: Tensor, real: bool) -> None:
         """Add images ``[B, C, H, W]`` in [-1, 1] to the real or to the generated set."""
         features = self._features(images).double()
         side = "real" if real else "generated"
-        setattr(self, f"{side}_count", getattr(self, f"{side}_count") + len(features))
-        setattr(self, f"{side}_sum", getattr(self, f"{side}_sum") + features.sum(0))
-        setattr(self, f"{side}_outer", getattr(self, f"{side}_outer") + features.mT @ features)
+        for name, added in (("count", len(features)), ("sum", features.sum(0)), ("outer", features.mT @ features)):
+            setattr(self, f"{side}_{name}", getattr(self, f"{side}_{name}") + added)
 
     def compute(self) -> Tensor:
         """The distance, float64.

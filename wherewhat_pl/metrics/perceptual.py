@@ -11,8 +11,6 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,15 +21,6 @@ from torch import Tensor, nn
 VGG_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 _STAGES = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What one distance is made of: where its weights are, how it pools, and the smallest image it takes."""
-
-    load: Callable[[], dict[str, Tensor]]
-    blur: bool
-    min_size: int
 
 
 class PerceptualDistance(nn.Module):
@@ -68,9 +57,9 @@ class PerceptualDistance(nn.Module):
             raise ValueError(f"distance: {name!r} is not one of {', '.join(_KINDS)}")
         if dtype not in (torch.float32, torch.bfloat16):
             raise ValueError(f"distance: dtype is float32 or bfloat16, not {dtype}")
-        kind = _KINDS[name]
+        load, self.blur, self.min_size = _KINDS[name]
         self.name = name if dtype == torch.float32 else f"{name}_bf16"
-        self.dtype, self.batch, self.min_size, self.blur = dtype, batch, kind.min_size, kind.blur
+        self.dtype, self.batch = dtype, batch
         self.stages = nn.ModuleList(
             nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths)) for widths in _STAGES
         )
@@ -80,7 +69,7 @@ class PerceptualDistance(nn.Module):
         self.register_buffer("blur_kernel", torch.outer(binomial, binomial)[None, None], persistent=False)
         for k, widths in enumerate(_STAGES):
             self.register_buffer(f"head_{k}", torch.zeros(widths[-1]))
-        self.load_state_dict(kind.load())
+        self.load_state_dict(load())
         self._said: set[tuple[int, int]] = set()
         self.requires_grad_(False).eval()
 
@@ -99,8 +88,7 @@ class PerceptualDistance(nn.Module):
             ValueError: shapes that differ, or images that are not such.
         """
         if images_a.shape != images_b.shape:
-            shapes = f"{list(images_a.shape)} and {list(images_b.shape)}"
-            raise ValueError(f"distance: images of shapes {shapes} have no pairs")
+            raise ValueError(f"distance: images of shapes {[*images_a.shape]} and {[*images_b.shape]} have no pairs")
         half = max(1, self.batch // 2)
         parts = [
             self.between(*self.features(torch.cat([a, b])).chunk(2))
@@ -138,8 +126,7 @@ class PerceptualDistance(nn.Module):
     @torch.no_grad()
     def embeddings(self, images: Tensor) -> Tensor:
         """Mean over positions of the last activations (relu5_3): images ``[B, C, H, W]`` in [-1, 1] -> ``[B, 512]``."""
-        parts = [self._activations(some)[-1].float().mean((2, 3)) for some in images.split(self.batch)]
-        return torch.cat(parts)
+        return torch.cat([self._activations(some)[-1].float().mean((2, 3)) for some in images.split(self.batch)])
 
     def rounding(self, images_a: Tensor, images_b: Tensor) -> float:
         """Largest relative error of the distances of these pairs from float32's, for a bfloat16 distance."""
@@ -241,4 +228,5 @@ def _heads(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"head_{k}": weights[f"lin{k}.model.1.weight"].flatten().clamp_min(0) for k in range(len(_STAGES))}
 
 
-_KINDS = {"stlpips_vgg": _Kind(_stlpips_weights, True, 18), "lpips_vgg": _Kind(_lpips_weights, False, 16)}
+#: Of each distance: what loads its weights, whether pooling blurs, and the smallest image it takes.
+_KINDS = {"stlpips_vgg": (_stlpips_weights, True, 18), "lpips_vgg": (_lpips_weights, False, 16)}
