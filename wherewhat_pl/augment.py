@@ -56,9 +56,8 @@ class AdaptiveAugment(nn.Module):
     def __init__(self, target: float = 0.6, speed_kimg: float = 500.0) -> None:
         super().__init__()
         self.target, self.speed_kimg = target, speed_kimg
-        self.register_buffer("probability", torch.zeros(()))
-        self.register_buffer("sign_sum", torch.zeros(()))
-        self.register_buffer("sign_count", torch.zeros(()))
+        for name in ("probability", "sign_sum", "sign_count"):
+            self.register_buffer(name, torch.zeros(()))
 
     def forward(self, images: Tensor) -> Tensor:
         """Augmented images, ``[B, C, H, W]`` -> ``[B, C, H, W]``; gradients of any order pass through.

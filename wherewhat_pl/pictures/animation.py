@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -40,15 +39,13 @@ def traversal_frames(images: Tensor, masks: Tensor | None, names: Sequence[str])
             left, top = latent % across * width + APART // 2, latent // across * height
             pen.text((left, top + 2), shortened(names[latent], font, width - APART), fill=INK, font=font)
             shown = []
-            for image, mask in zip(images[latent, :, column], _of(masks, latent, column, codes), strict=True):
-                shown += [to_uint8(image), *([] if mask is None else [mask_over_image(image, mask.cpu())])]
+            for code, image in enumerate(images[latent, :, column]):
+                shown.append(to_uint8(image))
+                if masks is not None:
+                    shown.append(mask_over_image(image, masks[latent, code, column].cpu()))
             for number, pixels in enumerate(shown):
                 canvas.paste(tile(pixels), (left + number * (side + GAP), top + LABEL_HEIGHT))
         return canvas
 
     frames = [frame(column) for column in range(columns)]
     return frames + frames[-2:0:-1]
-
-
-def _of(masks: Tensor | None, latent: int, column: int, codes: int) -> list[torch.Tensor | None]:
-    return [None] * codes if masks is None else list(masks[latent, :, column])

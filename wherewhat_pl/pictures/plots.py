@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
-from torch import Tensor
+
+if TYPE_CHECKING:  # it would bring scikit-learn
+    from wherewhat_pl.metrics.functional.rotation import RotationResult
 
 INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 COLORS = ("#2563a6", "#d97706", "#2f855a", "#9b2c5e", "#6b46c1", "#0e7490", "#b45309", "#4a5568")
@@ -38,14 +40,15 @@ def scatter_picture(candidates: Sequence[Scored], tpl_label: str) -> bytes:
     Scores that only one model has are left out; without any score: TPL against the number of active dimensions.
     """
     counts = Counter(name for candidate in candidates for name in candidate.scores)
-    metrics = sorted(name for name, count in counts.items() if count > 1)
-    columns = min(3, max(1, len(metrics)))
-    rows = -(-max(1, len(metrics)) // columns)
+    metrics = sorted(name for name, count in counts.items() if count > 1) or [""]
+    columns = min(3, len(metrics))
+    rows = -(-len(metrics) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.5), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
     groups = sorted({candidate.num_active for candidate in candidates}, reverse=True)
     color = {active: COLORS[k % len(COLORS)] for k, active in enumerate(groups)}
-    for panel, metric in zip(panels, [*metrics] or [""], strict=False):
+    panel = None
+    for position, metric in enumerate(metrics, start=1):
+        panel = figure.add_subplot(rows, columns, position, sharex=panel)
         for active in groups:
             members = [c for c in candidates if c.num_active == active and (not metric or metric in c.scores)]
             heights = [c.scores[metric] if metric else float(active) for c in members]
@@ -71,11 +74,8 @@ def scatter_picture(candidates: Sequence[Scored], tpl_label: str) -> bytes:
                     color=QUIET,
                 )
         _dress(panel, tpl_label, metric or "active dimensions")
-        panel.tick_params(labelbottom=True)
         panel.margins(0.15)
-    for panel in panels[len(metrics) or 1 :]:
-        panel.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside upper center", ncols=min(len(labels), 3 * columns), frameon=False, fontsize=9
     )
@@ -101,37 +101,20 @@ def curves_picture(rows: Sequence[dict[str, Any]], panels: Sequence[tuple[str, d
             x, y = zip(*points, strict=True) if points else ((), ())
             marker = "o" if len(points) < 3 else None
             panel.plot(x, y, color=COLORS[number % len(COLORS)], linewidth=1.4, label=label, marker=marker)
-        _dress(panel, "images seen", "")
-        panel.set_title(title, fontsize=10, color=INK, loc="left")
+        _dress(panel, "images seen", "", title)
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         if len(names) > 1:
             panel.legend(frameon=False, fontsize=8)
     return _png(figure)
 
 
-class Rotated(Protocol):
-    """A curve over the angle by which two latents are rotated."""
-
-    @property
-    def degrees(self) -> Tensor:
-        """``[A]`` from -180 to 180."""
-
-    @property
-    def mean(self) -> Tensor:
-        """``[A]`` accumulated distance, averaged over codes."""
-
-    @property
-    def std(self) -> Tensor:
-        """``[A]``, its spread over them."""
-
-
-def rotation_picture(curves: Sequence[tuple[str, Rotated]], distance: str) -> bytes:
+def rotation_picture(curves: Sequence[tuple[str, RotationResult]], distance: str) -> bytes:
     """Accumulated distance over the angle, a panel for each pair, the multiples of 90 degrees marked; PNG."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(4.6 * columns, 3.2 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for panel, (title, curve) in zip(panels, curves, strict=False):
+    for position, (title, curve) in enumerate(curves, start=1):
+        panel = figure.add_subplot(rows, columns, position)
         degrees, mean, std = curve.degrees.numpy(), curve.mean.numpy(), curve.std.numpy()
         for angle in range(-180, 181, 90):
             panel.axvline(angle, color=COLORS[1], linewidth=1, linestyle=(0, (4, 3)))
@@ -139,23 +122,19 @@ def rotation_picture(curves: Sequence[tuple[str, Rotated]], distance: str) -> by
         panel.plot(degrees, mean, color=COLORS[0], linewidth=1.6)
         panel.set_xticks(range(-180, 181, 90))
         panel.margins(x=0.02)
-        _dress(panel, "rotated by, in degrees", f"accumulated {distance}")
-        panel.set_title(title, fontsize=10, color=INK, loc="left")
-    for panel in panels[len(curves) :]:
-        panel.set_visible(False)
+        _dress(panel, "rotated by, in degrees", f"accumulated {distance}", title)
     return _png(figure)
 
 
-def _dress(panel: Any, x: str, y: str) -> None:
+def _dress(panel: Any, x: str, y: str, title: str = "") -> None:
+    panel.set_title(title, fontsize=10, color=INK, loc="left")
     panel.set_xlabel(x, fontsize=9, color=INK)
     panel.set_ylabel(y, fontsize=9, color=INK)
     panel.tick_params(colors=QUIET, labelsize=8)
     panel.grid(color=GRID, linewidth=0.8)
     panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        panel.spines[side].set_color(GRID)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.spines[["left", "bottom"]].set_color(GRID)
 
 
 def _png(figure: Figure) -> bytes:

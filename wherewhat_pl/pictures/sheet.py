@@ -21,8 +21,7 @@ def sheet(
     Args:
         images: ``[N, 3, H, H]`` uint8.
         columns: images in a row.
-        top: a label for each column, and ``left`` one for each row; empty: no labels.
-        left: see ``top``.
+        top, left: a label for each column and one for each row; empty: no labels.
         title: above all.
     """
     side, rows = tile_side(images.shape[-1]), -(-len(images) // columns)

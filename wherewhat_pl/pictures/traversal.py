@@ -59,10 +59,8 @@ def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
 
     alike = bool((traversal.values == traversal.values[0]).all())
-    heads = [f"{value:+.1f}" if alike else "" for value in traversal.values[0].tolist()] + [
-        "mask",
-        "on image",
-    ] * has_masks
+    heads = [f"{value:+.1f}" if alike else "" for value in traversal.values[0].tolist()]
+    heads += ["mask", "on image"] * has_masks
     for column, head in enumerate(heads):
         pen.text((_left(column, columns, side) + side / 2, 3), head, fill=INK, font=font, anchor="ma")
     for row, latent in enumerate(rows):
