@@ -29,21 +29,6 @@ class FactorGrid(Protocol):
     def sizes(self) -> tuple[int, ...]:
         """Number of values of each factor."""
 
-    @property
-    def bases(self) -> tuple[int, ...]:
-        """How far an image's index moves when a factor moves by one."""
-
-    @property
-    def num_factors(self) -> int:
-        """Number of factors."""
-
-    @property
-    def num_images(self) -> int:
-        """Number of combinations."""
-
-    def to_factors(self, indices: Tensor) -> Tensor:
-        """Indices ``[...]`` int64 -> factor values ``[..., num_factors]`` int64."""
-
 
 LARGEST, SMALLEST = 1e18, 1e-18  #: size and spread of a code whose squares single precision holds
 

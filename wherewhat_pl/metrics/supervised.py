@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -131,7 +132,7 @@ class _OnGrid(_Collected):
             ValueError: images of the grid are missing.
         """
         codes, indices = (part.cpu() for part in self._joined())
-        seen = torch.zeros(self.space.num_images, dtype=torch.bool)
+        seen = torch.zeros(math.prod(self.space.sizes), dtype=torch.bool)
         seen[indices] = True
         if not seen.all():
             raise ValueError(f"{type(self).__name__}: {int((~seen).sum())} of {len(seen)} images were not encoded")

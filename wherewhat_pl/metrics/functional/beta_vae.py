@@ -47,12 +47,12 @@ def beta_vae_score(
             "must be 1 or more"
         )
     _, shared, indices = draw_points(factors, train_points + test_points, batch, seed, pairs=True)
-    if factors.num_factors > 1 and len(np.unique(shared[:train_points])) < 2:
+    if len(factors.sizes) > 1 and len(np.unique(shared[:train_points])) < 2:
         raise ValueError(f"beta_vae_score: train_points={train_points} all share the same factor; draw more")
     table, (indices,) = encode_images(encode, factors, [indices], encode_batch, takes)
     points = _mean_differences(check_codes(table), indices)
     halves = slice(train_points), slice(train_points, None)
-    if factors.num_factors == 1:
+    if len(factors.sizes) == 1:
         accuracies = [1.0, 1.0]
     else:
         model = LogisticRegression().fit(points[halves[0]], shared[halves[0]])

@@ -72,7 +72,7 @@ def factor_vae_score(
     variances = everywhere.var(axis=0, ddof=1)
     constant = (everywhere == everywhere[0]).all(axis=0)
     active = (np.sqrt(variances) >= prune_std) & ~constant & ~broken
-    train, test = np.zeros((2, factors.num_factors, table.shape[1]), np.int64)
+    train, test = np.zeros((2, len(factors.sizes), table.shape[1]), np.int64)
     if active.any():
         votes = _least_varying(table, indices, active, variances)
         for counts, part in ((train, slice(train_votes)), (test, slice(train_votes, None))):

@@ -6,6 +6,7 @@ draw. Here the same numbers come in bulk, and no image of the factor grid is enc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
@@ -46,14 +47,15 @@ def draw_points(
         Indices of the single images ``[singles]``, the shared factor of each point ``[points]`` and the indices of its
         images ``[points, 1, batch]``, or ``[points, 2, batch]`` for pairs.
     """
-    random, bases, copies = np.random.RandomState(seed), np.array(factors.bases), 2 if pairs else 1
+    random, copies = np.random.RandomState(seed), 2 if pairs else 1
+    bases = np.cumprod([1, *factors.sizes[:0:-1]])[::-1]  # how far an index moves when a factor moves by one
     alone = np.stack([random.randint(size, size=singles) for size in factors.sizes], axis=1) @ bases
-    bounds = np.array([factors.num_factors, *np.tile(np.repeat(factors.sizes, batch), copies)])
+    bounds = np.array([len(factors.sizes), *np.tile(np.repeat(factors.sizes, batch), copies)])
     shared, indices = np.empty(points, np.int64), np.empty((points, copies, batch), np.int64)
     for start in range(0, points, _CHUNK_POINTS):
         part = slice(start, min(start + _CHUNK_POINTS, points))
         drawn = random.randint(np.broadcast_to(bounds, (part.stop - start, len(bounds))))
-        values = drawn[:, 1:].reshape(len(drawn), copies, factors.num_factors, batch)
+        values = drawn[:, 1:].reshape(len(drawn), copies, len(factors.sizes), batch)
         own = np.arange(len(drawn)), slice(None), drawn[:, 0]
         values[own] = values[own][:, :1] if pairs else values[own][:, :, :1]
         shared[part], indices[part] = drawn[:, 0], np.einsum("pcfb,f->pcb", values, bases)
@@ -85,9 +87,9 @@ def encode_images(
         ValueError: a table of another length, or codes of another shape.
     """
     if not callable(encode):
-        table = as_array(encode)
-        if table.ndim != 2 or len(table) != factors.num_images:
-            raise ValueError(f"encode: a table needs shape [{factors.num_images}, codes], got {list(table.shape)}")
+        table, images = as_array(encode), math.prod(factors.sizes)
+        if table.ndim != 2 or len(table) != images:
+            raise ValueError(f"encode: a table needs shape [{images}, codes], got {list(table.shape)}")
         return table, indices
     flat = np.concatenate([array.ravel() for array in indices])
     wanted, inverse = np.unique(flat, return_inverse=True)
@@ -100,13 +102,14 @@ def encode_images(
 
 def encode_grid(encode: Encode, factors: FactorGrid, batch: int = 1024, takes: Takes = "auto") -> NDArray[np.floating]:
     """Codes of every image ``[num_images, n]``: a table that every metric here takes in the place of ``encode``."""
-    return encode_images(encode, factors, [np.arange(factors.num_images)], batch, takes)[0]
+    return encode_images(encode, factors, [np.arange(math.prod(factors.sizes))], batch, takes)[0]
 
 
 def _call(encode: Encode, factors: FactorGrid, indices: Indices, takes: Takes) -> NDArray[np.floating]:
     given = torch.from_numpy(np.ascontiguousarray(indices))
     with torch.no_grad():
-        codes = as_array(encode(factors.to_factors(given) if takes == "factors" else given))
+        values = torch.stack(torch.unravel_index(given, factors.sizes), dim=-1) if takes == "factors" else given
+        codes = as_array(encode(values))
     if codes.ndim != 2 or len(codes) != len(indices):
         raise ValueError(f"encode: expected codes [{len(indices)}, n] for {takes}, got shape {list(codes.shape)}")
     return codes
