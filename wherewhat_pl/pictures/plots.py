@@ -52,33 +52,25 @@ def scatter_picture(candidates: Sequence[Scored], tpl_label: str) -> bytes:
         for active in groups:
             members = [c for c in candidates if c.num_active == active and (not metric or metric in c.scores)]
             heights = [c.scores[metric] if metric else float(active) for c in members]
-            label = f"{active} active" if active else "collapsed"
             panel.scatter(
                 [c.total for c in members],
                 heights,
                 s=42,
                 color=color[active],
-                label=label,
+                label=f"{active} active" if active else "collapsed",
                 alpha=0.85,
                 edgecolors="white",
                 linewidths=0.8,
                 marker="o" if active else "X",
             )
-            for candidate, height in zip(members, heights, strict=True):
-                panel.annotate(
-                    str(1 + candidates.index(candidate)),
-                    (candidate.total, height),
-                    xytext=(5, 4),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=QUIET,
-                )
+            for c, height in zip(members, heights, strict=True):
+                rank = str(1 + candidates.index(c))
+                panel.annotate(rank, (c.total, height), (5, 4), textcoords="offset points", fontsize=8, color=QUIET)
         _dress(panel, tpl_label, metric or "active dimensions")
         panel.margins(0.15)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=min(len(labels), 3 * columns), frameon=False, fontsize=9
-    )
+    ncols = min(len(labels), 3 * columns)
+    figure.legend(handles, labels, loc="outside upper center", ncols=ncols, frameon=False, fontsize=9)
     return _png(figure)
 
 

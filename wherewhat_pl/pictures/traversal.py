@@ -61,8 +61,10 @@ def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None
     alike = bool((traversal.values == traversal.values[0]).all())
     heads = [f"{value:+.1f}" if alike else "" for value in traversal.values[0].tolist()]
     heads += ["mask", "on image"] * has_masks
-    for column, head in enumerate(heads):
-        pen.text((_left(column, columns, side) + side / 2, 3), head, fill=INK, font=font, anchor="ma")
+    # Masks stand a little apart from the images.
+    lefts = [LABEL_WIDTH + column * (side + GAP) + 4 * GAP * (column >= columns) for column in range(len(heads))]
+    for left, head in zip(lefts, heads, strict=True):
+        pen.text((left + side / 2, 3), head, fill=INK, font=font, anchor="ma")
     for row, latent in enumerate(rows):
         top = HEADER_HEIGHT + row * (side + GAP)
         lines = [traversal.names[latent], f"change {traversal.change[latent]:.3f}"]
@@ -74,8 +76,8 @@ def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None
         if traversal.masks is not None:
             mask = traversal.masks[latent].cpu().clamp(0, 1)
             tiles += [(mask * 255).to(torch.uint8)[None].expand(3, -1, -1), mask_over_image(traversal.base_image, mask)]
-        for column, pixels in enumerate(tiles):
-            canvas.paste(tile(pixels), (_left(column, columns, side), top))
+        for left, pixels in zip(lefts, tiles, strict=True):
+            canvas.paste(tile(pixels), (left, top))
     return canvas
 
 
@@ -86,8 +88,3 @@ def shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, wid
     while text and font.getlength(f"{text}...") > width:
         text = text[:-1]
     return f"{text}..."
-
-
-def _left(column: int, columns: int, side: int) -> int:
-    """Masks stand a little apart from the images."""
-    return LABEL_WIDTH + column * (side + GAP) + (4 * GAP if column >= columns else 0)
