@@ -1,7 +1,7 @@
 """Do masks tell where a latent acts? Faithfulness, area, overlap and stability; formulas in ``docs/where_metrics.md``.
 
-Everything here takes masks ``[T, n, H, W]`` in [0, 1]: one per sample and latent, at the images' resolution (see
-:func:`match_size`). Softmax masks, which are 1 in the sum over pixels, must be scaled to [0, 1] first.
+Everything here takes masks ``[T, n, H, W]`` in [0, 1]: one per sample and latent, at the images' resolution.
+Softmax masks, which are 1 in the sum over pixels, must be scaled to [0, 1] first.
 """
 
 from __future__ import annotations
