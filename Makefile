@@ -52,14 +52,14 @@ train: DEFAULT = $(if $(filter EXP,$(KEYS)),,exp=shapes3d_quick)
 $(VERBS): $(VENV)/ready
 	@exec $(VENV)/bin/python -c "$$CALL" $(RUNNER) $@ $(DEFAULT)
 
-# A process per core, two at least: what a slow test waits for is mostly another process that imports.
-TEST = @$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
+# A process per core; a slow test mostly waits for another process that imports.
+TEST = @$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist
 
 test: $(VENV)/ready ## the fast tests
-	$(TEST) -m "not slow"
+	$(TEST) loadfile -m "not slow"
 
 test-slow: $(VENV)/ready ## the slow ones
-	$(TEST) -m slow
+	$(TEST) loadgroup -m slow
 
 lint: $(VENV)/ready ## ruff and mypy over everything
 	$(VENV)/bin/ruff check .

@@ -33,6 +33,11 @@ TINY = (
 )
 
 
+def mostly_slow(cases, fast=4):
+    """Cases of a test, the first few of which stand for the others among the fast tests: these are marked as slow."""
+    return [*cases[:fast], *(pytest.param(case, marks=pytest.mark.slow) for case in cases[fast:])]
+
+
 @pytest.fixture(scope="session")
 def tiny_settings():
     """What makes an experiment tiny, as ``key=value``."""

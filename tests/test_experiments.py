@@ -3,6 +3,7 @@
 import pytest
 
 from data_modules.registry import data_module
+from tests.conftest import mostly_slow
 from wherewhat_pl.config import EXPERIMENTS, load_config
 from wherewhat_pl.launch.dry_run import describe
 from wherewhat_pl.train import train
@@ -16,7 +17,9 @@ def made_here(name):
     return f"data.source={'generated' if 'generated' in sources else 'rendered'}"
 
 
-LARGE = ("ffhq", "ffhq_256", "ffhq_128", "images")  # several seconds each; celeba stands for them among the fast tests
+QUICK = ["shapes3d_quick", *(name for name in NAMES if name.endswith("_quick") and name != "shapes3d_quick")]
+# Several seconds each; celeba stands for them among the fast tests.
+LARGE = ("dsprites", "ffhq", "ffhq_128", "ffhq_256", "images", "shapes3d")
 
 
 @pytest.mark.parametrize(
@@ -27,14 +30,7 @@ def test_every_experiment_builds(name):
     assert "GFLOP per image" in text
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name == "dsprites_quick" else name  # its coverage takes seconds
-        for name in NAMES
-        if name.endswith("_quick")
-    ],
-)
+@pytest.mark.parametrize("name", mostly_slow(QUICK, fast=1))
 def test_every_quick_experiment_trains(name, tmp_path, monkeypatch):
     monkeypatch.setattr("data_modules.images.GENERATED_IMAGES", 50)
     few = [

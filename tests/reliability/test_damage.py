@@ -72,6 +72,7 @@ def start(run, tiny_settings, capsys):
     return stop.value.code, [line for line in capsys.readouterr().err.splitlines() if line.startswith(("err", "warn"))]
 
 
+@pytest.mark.slow
 def test_the_damaged_one_is_named_and_gone_once_the_run_has_passed_it(run, tiny_settings, capsys):
     newest = run.kept_checkpoints()[0]
     damage(newest, flip, random.Random(1))

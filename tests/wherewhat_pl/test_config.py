@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.config import check_divisible, load_config, saved_config, to_dict, to_yaml
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.networks.module_lists import module_list
@@ -87,7 +88,7 @@ IMPOSSIBLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("word", IMPOSSIBLE, ids=lambda word: word[:50])
+@pytest.mark.parametrize("word", mostly_slow(IMPOSSIBLE, 16), ids=lambda word: word[:50])
 def test_what_makes_no_sense_is_refused_at_once_in_one_short_line_that_names_the_key(folder, word):
     with pytest.raises(ConfigError) as error:
         load_config("base", [word], folder)
@@ -171,7 +172,7 @@ def test_a_saved_configuration_reads_back_the_same(folder, tmp_path):
     assert saved_config(tmp_path / "saved.yaml") == config
 
 
-@pytest.mark.parametrize("text", LIKE_YAML)
+@pytest.mark.parametrize("text", mostly_slow(LIKE_YAML))
 def test_text_is_what_was_typed_on_the_command_line_and_in_the_saved_run(folder, tmp_path, text):
     name = text.replace("/", "")
     config = load_config("base", [f"run.name={name}", f"data.root={text}", f"logger.wandb.project={text}"], folder)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.distributed import check_devices, device_count, environment_for
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.run.checkpoints import load_checkpoint
@@ -24,7 +25,7 @@ INTERACTIVE = {**BATCH, "SLURM_JOB_NAME": "interactive", "SLURM_STEP_NUM_TASKS":
 STEP = {**BATCH, "SLURM_STEP_NUM_TASKS": "2", "SLURM_NODEID": "0", "SLURM_NODELIST": "node[1-2]"}
 
 
-@pytest.fixture(params=[BATCH, INTERACTIVE, {**INTERACTIVE, "SLURM_JOB_NAME": "bash"}])
+@pytest.fixture(params=mostly_slow([INTERACTIVE, BATCH, {**INTERACTIVE, "SLURM_JOB_NAME": "bash"}], 1))
 def allocation(request, monkeypatch):
     for name, value in request.param.items():
         monkeypatch.setenv(name, value)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.bench.baseline import step_of
 from wherewhat_pl.config import load_config
 from wherewhat_pl.recorded import Recordings
@@ -41,7 +42,7 @@ def test_a_copy_has_nothing_recorded():
     assert not copy.deepcopy(recordings)._by_name
 
 
-@pytest.mark.parametrize("overrides", [(), ("model.mask=softmax", "trainer.accumulate=2")])
+@pytest.mark.parametrize("overrides", mostly_slow([(), ("model.mask=softmax", "trainer.accumulate=2")], 1))
 def test_phases_ask_the_device_for_nothing(overrides):
     """Meta tensors have no values: whatever would wait for one fails."""
     system = system_of(*overrides).to("meta")

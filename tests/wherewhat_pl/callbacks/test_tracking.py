@@ -53,6 +53,7 @@ def test_its_own_variables_mean_what_they_mean_there_unless_a_setting_says_other
     assert _mode("online") == "online"
 
 
+@pytest.mark.slow
 def test_where_a_run_belongs_is_said_by_the_settings_else_by_the_environment(no_account, tiny, monkeypatch):
     wandb = pytest.importorskip("wandb")
     said = {"PROJECT": "theirs", "RUN_GROUP": "sweep", "TAGS": "a, b", "NAME": "first", "API_KEY": "0" * 40 + "\r"}

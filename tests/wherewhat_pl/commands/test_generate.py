@@ -63,6 +63,7 @@ def test_a_labelled_data_set_is_read_back_from_its_folder_and_its_parquet(runs, 
         assert torch.equal(data.images(torch.arange(40)), drawn)
 
 
+@pytest.mark.slow
 def test_a_second_data_set_takes_the_place_of_the_first_only_when_asked(runs, command):
     words = ("generate", f"run={runs / 'a'}", "attrs=1")
     assert command(*words, "n=5")[0] == 0

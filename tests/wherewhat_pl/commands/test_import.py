@@ -133,7 +133,7 @@ VARIANTS = {
 @pytest.mark.parametrize(
     ("case", "roles", "protocol", "how"),
     [
-        pytest.param(*variant, id=name, marks=[] if k < 4 else pytest.mark.slow)
+        pytest.param(*variant, id=name, marks=[] if k < 2 else pytest.mark.slow)
         for k, (name, variant) in enumerate(VARIANTS.items())
     ],
 )
@@ -195,6 +195,7 @@ def generator(networks, role="Gs"):
     return next(network for network in networks if network.name == role)
 
 
+@pytest.mark.slow
 def test_d_and_q_may_have_other_channels(pickler, command, tmp_path):
     """A Q with half of D's channels, drawn at random, answers as a network built with that many."""
     arrays = oracle("a")

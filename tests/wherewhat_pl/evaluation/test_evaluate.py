@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.cli import main
 from wherewhat_pl.evaluation import inception
 from wherewhat_pl.evaluation.context import EvalSettings, EvaluationContext
@@ -80,6 +81,7 @@ def test_a_metric_does_not_depend_on_which_others_were_asked_for(runs):
     assert alone["value"] == among["value"]
 
 
+@pytest.mark.slow
 def test_another_threshold_counts_other_latents_and_measures_nothing(runs):
     low = measured(runs / "a", ["tpl_small"], EvalSettings(threshold=0.0))["tpl_small"]
     high = measured(runs / "a", ["tpl_small"], EvalSettings(threshold=1e9))["tpl_small"]
@@ -156,7 +158,7 @@ def test_a_metric_of_masks_on_a_run_without_any_is_one_line(tiny, command, capsy
 
 
 @pytest.mark.skipif(not inception.missing_libraries(), reason="the optional libraries are here")
-@pytest.mark.parametrize("name", ["fid", "kid", "inception_score", "pr_inception", "ppl"])
+@pytest.mark.parametrize("name", mostly_slow(["fid", "kid", "inception_score", "pr_inception", "ppl"], 1))
 def test_a_metric_on_inception_names_the_extra_where_it_is_missing(runs, command, name):
     status, _, said = command("eval", f"run={runs / 'a'}", f"metrics={name}")
     assert status == 2

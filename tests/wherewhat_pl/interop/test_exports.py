@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import wherewhat_pl
+from tests.conftest import mostly_slow
 from wherewhat_pl.errors import CheckpointError, ModelError
 from wherewhat_pl.evaluation.results import append_result
 from wherewhat_pl.interop import safetensors, torch_file
@@ -140,7 +141,7 @@ def test_other_files_are_one_line(tmp_path, runs, command):
     assert "no such model ships with this version; did you mean 'shapes3d_quick'?" in said
 
 
-@pytest.mark.parametrize("format", ["safetensors", "torch"])
+@pytest.mark.parametrize("format", mostly_slow(["safetensors", "torch"], fast=1))
 def test_export_writes_a_runs_model_its_card_and_a_picture(runs, command, format):
     (runs / "a" / "latents.yaml").write_text("1: {name: object hue, sign: -1, range: [-1, 1.5]}\n")
     row = {"metric": "fvm", "images_seen": 32, "seed": 0, "distance": None, "settings": {"train": 7}, "value": 0.25}

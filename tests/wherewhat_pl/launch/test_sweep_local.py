@@ -105,6 +105,7 @@ def test_what_has_ended_is_not_repeated_and_the_search_goes_on_elsewhere(sweep, 
     assert len({trial.params["model.ps.weight"] for trial in local.study.trials}) == 4
 
 
+@pytest.mark.slow
 def test_a_trial_left_running_goes_on_in_its_folder_with_its_parameters(sweep, tmp_path):
     killed = LocalSweep(sweep(WEIGHT), tmp_path / "s")
     item = killed._start(None, 0, 1)
@@ -161,6 +162,7 @@ def test_a_trial_that_fails_says_why_and_the_others_go_on(sweep, tmp_path, capsy
     assert "trial0001  failed: no (see " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_trial_that_a_signal_stopped_has_not_failed_but_goes_on(sweep, tmp_path, capsys):
     program = tmp_path / "training.py"
     sweep = sweep(WEIGHT)

@@ -55,6 +55,7 @@ def test_grey_is_repeated_and_small_images_are_enlarged_with_a_word(distance):
     assert distance(grey[:, :, :18, :18], -grey[:, :, :18, :18]).isfinite().all()
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_and_says_so():
     a, b, expected = pairs(32)
     half = PerceptualDistance("stlpips_vgg", dtype=torch.bfloat16)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from data_modules.factors import FactorSpace
+from tests.conftest import mostly_slow
 from wherewhat_pl.metrics import functional as F
 from wherewhat_pl.metrics.numerics.reference_draws import draw_points, encode_images
 
@@ -70,7 +71,7 @@ def test_scores_do_not_depend_on_the_order_and_scale_of_codes():
     assert F.irs(-4 * codes[:, [1, 2, 0]], factors) == pytest.approx(float(F.irs(codes, factors)), abs=1e-9)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, np.nan, np.inf])
+@pytest.mark.parametrize("value", mostly_slow([0.1, 0.0, np.nan, np.inf], 1))
 def test_an_unusable_code_changes_no_gap_and_is_said(value):
     factors = samples(1000)
     codes = factors + 0.3 * np.random.RandomState(0).randn(1000, 3)

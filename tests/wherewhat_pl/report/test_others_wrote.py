@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.report.page import page
 from wherewhat_pl.report.report import collect, write_report
 from wherewhat_pl.run.loading import load_run
@@ -96,13 +97,14 @@ def own_tags(run):
     return Tags(shown(run, *ROWS.values())).tags
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), cases())
 def test_a_script_in_any_field_of_a_result_opens_no_tag(run, own_tags, name, place):
     html = shown(run, *(ROWS | {name: changed(ROWS[name], place, HOSTILE)}).values())
     assert Tags(html).tags <= own_tags
 
 
-@pytest.mark.parametrize("field", ["settings", "values", "details", "used", "data"])
+@pytest.mark.parametrize("field", mostly_slow(["settings", "values", "details", "used", "data"], 1))
 def test_a_script_as_a_key_of_a_result_opens_no_tag(run, own_tags, field):
     for name, row in ROWS.items():
         html = shown(run, *(ROWS | {name: changed(row, (field, HOSTILE), 0.125)}).values())
@@ -115,7 +117,7 @@ def test_a_script_in_a_result_is_shown_as_it_stands(run):
 
 
 @pytest.mark.parametrize(
-    "place", [("run", "root"), ("data", "root"), *(("provenance", "data", k) for k in SHARED["data"])]
+    "place", mostly_slow([("run", "root"), ("data", "root"), *(("provenance", "data", k) for k in SHARED["data"])], 1)
 )
 def test_a_script_in_the_settings_opens_no_tag(run, own_tags, place):
     file = run.run.config_file
@@ -159,12 +161,14 @@ def test_a_result_that_cannot_be_read_hides_no_other(run):
 
 @pytest.mark.parametrize(
     "row",
-    [
-        {"loss/r1": 1.0},
-        *({"images_seen": odd, "loss/r1": 1.0} for odd in (*ODD, HOSTILE, 1e308)),
-        *({"images_seen": 8, "loss/r1": odd} for odd in (*ODD, HOSTILE, 1e308)),
-        {"images_seen": 8, HOSTILE: 1.0},
-    ],
+    mostly_slow(
+        [
+            {"loss/r1": 1.0},
+            {"images_seen": 8, HOSTILE: 1.0},
+            *({"images_seen": odd, "loss/r1": 1.0} for odd in (*ODD, HOSTILE, 1e308)),
+            *({"images_seen": 8, "loss/r1": odd} for odd in (*ODD, HOSTILE, 1e308)),
+        ]
+    ),
 )
 def test_odd_rows_of_losses_never_break_the_report(run, own_tags, row):
     sound = {"images_seen": 16, "loss/r1": 0.5}

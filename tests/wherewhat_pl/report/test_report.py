@@ -44,6 +44,7 @@ def test_the_report_shows_pictures_lengths_factors_metrics_and_settings(runs):
     assert html.count("data:image/png;base64,") == 2
 
 
+@pytest.mark.slow
 def test_the_report_warns_of_what_makes_numbers_incomparable(runs):
     html = unescape(write_report(load_run(runs / "a"), settings=FEW).read_text())
     for text in ("rendered here, not the published files", "the paper's is LPIPS with VGG16", "training is short"):

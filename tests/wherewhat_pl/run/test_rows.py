@@ -112,6 +112,7 @@ def test_a_full_disk_costs_a_warning_and_its_rows_are_caught_up(tiny, uninterrup
     assert "MetricsLog could not write everything" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pictures_that_cannot_be_written_cost_one_warning(tiny, monkeypatch, capsys):
     def full(path):
         raise OSError(28, "No space left on device", str(path))
@@ -125,6 +126,7 @@ def test_pictures_that_cannot_be_written_cost_one_warning(tiny, monkeypatch, cap
     assert "TraversalPictures could not write everything" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_missing_folder_of_pictures_is_made_again(tiny):
     config = tiny("trainer.max_kimg=0.008")
     assert train(config, []) == 0
