@@ -52,14 +52,15 @@ train: DEFAULT = $(if $(filter EXP,$(KEYS)),,exp=shapes3d_quick)
 $(VERBS): $(VENV)/ready
 	@exec $(VENV)/bin/python -c "$$CALL" $(RUNNER) $@ $(DEFAULT)
 
-# A process per core; a slow test mostly waits for another process that imports.
-TEST = @$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist
+# A process per core, a file's tests in one of them; long files come early in the order of the folders.
+TEST = @$(VENV)/bin/python -c "$$CALL" $(VENV)/bin/python -m pytest \
+	--numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/ready ## the fast tests
-	$(TEST) loadfile -m "not slow"
+	$(TEST) -m "not slow"
 
 test-slow: $(VENV)/ready ## the slow ones
-	$(TEST) loadgroup -m slow
+	$(TEST) -m slow
 
 lint: $(VENV)/ready ## ruff and mypy over everything
 	$(VENV)/bin/ruff check .

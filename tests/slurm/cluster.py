@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -38,9 +39,11 @@ def why_not() -> str:
 
 
 class Cluster:
-    """Started by entering it, stopped with all its jobs by leaving it."""
+    """Started by entering it, stopped with all its jobs by leaving it; another process waits until it has been left."""
 
     def __enter__(self) -> Cluster:
+        self._lock = FOLDER.with_suffix(".lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._before = dict(os.environ)
         os.environ["SLURM_KIT_DIR"] = str(FOLDER)
         said = subprocess.run([HERE / "up.sh"], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -51,6 +54,7 @@ class Cluster:
         subprocess.run([HERE / "down.sh"], check=True)
         os.environ.clear()
         os.environ.update(self._before)
+        self._lock.close()
 
 
 @dataclass(frozen=True)

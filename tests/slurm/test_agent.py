@@ -13,11 +13,7 @@ from tests.slurm.cluster import ENDED, ROOT, SETTINGS, Cluster, Job, why_not
 from wherewhat_pl.launch.slurm import AGENTS
 from wherewhat_pl.run.folder import RunDir
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.xdist_group("cluster"),  # there is one
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 HOST = "10.213.77.254"  # of this machine, as the nodes see it
 SHORT = ["trainer.max_kimg=0.4", "trainer.num_nodes=2", "eval.interval_kimg=0.4", "eval.metrics=tpl_small"]

@@ -9,11 +9,7 @@ from tests.slurm import loop
 from tests.slurm.cluster import ENDED, ROOT, Cluster, Job, why_not
 from wherewhat_pl.run.folder import RunDir
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
-    pytest.mark.xdist_group("cluster"),  # there is one
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 
 @pytest.fixture(scope="module")
