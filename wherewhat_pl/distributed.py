@@ -153,7 +153,16 @@ def strategy_for(world_size: int) -> Any:
     if world_size == 1:
         return "auto"
     # The averages are updated alike on every rank; broadcasting buffers would only cost.
-    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False)
+    kind = _TasksOfSrun if _started_by_srun() > 1 else DDPStrategy
+    return kind(broadcast_buffers=False, find_unused_parameters=False)
+
+
+class _TasksOfSrun(DDPStrategy):
+    """Processes that get a signal each, one perhaps before it comes to where the others wait for it."""
+
+    def setup_environment(self) -> None:
+        with signals.meeting():
+            super().setup_environment()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -52,6 +53,34 @@ def waiting() -> Iterator[None]:
         yield
     finally:
         _waits = False
+
+
+@contextmanager
+def meeting(patience_s: float = 20.0) -> Iterator[None]:
+    """Within the block this process waits for others in code that no handler in Python interrupts.
+
+    Asked to stop, it ends ``patience_s`` seconds later if it still waits: who is waited for may have stopped before.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before, over = signal.set_wakeup_fd(writing), threading.Event()
+
+    def watch() -> None:
+        while number := os.read(reading, 1):
+            if number[0] in SIGNALS and not over.wait(patience_s):
+                _say(f"error: {Stopped(number[0])}")
+                os._exit(128 + number[0])
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
 
 
 def finish(status: int) -> None:

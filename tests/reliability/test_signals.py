@@ -107,3 +107,38 @@ def test_signals_while_python_ends_change_nothing(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_a_process_that_waits_for_one_that_has_stopped_ends():
+    code = """
+        from datetime import timedelta
+        import torch.distributed as dist
+        from wherewhat_pl import signals
+        signals.install()
+        with signals.waiting():
+            with signals.meeting():
+                pass
+            with signals.meeting(patience_s=0.5):
+                print("waits", flush=True)
+                dist.TCPStore("127.0.0.1", 1, 2, is_master=False, timeout=timedelta(minutes=5))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "waits\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(60) == 128 + signal.SIGUSR1
+        assert "error: stopped by SIGUSR1" in process.stderr.read()
+
+
+def test_a_signal_to_one_that_meets_the_others_is_only_noted():
+    code = """
+        import os, signal
+        from wherewhat_pl import signals
+        signals.install()
+        with signals.waiting():
+            with signals.meeting():
+                os.kill(os.getpid(), signal.SIGUSR1)
+            assert signals.received() == signal.SIGUSR1
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
