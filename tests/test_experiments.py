@@ -18,8 +18,8 @@ def made_here(name):
 
 
 QUICK = ["shapes3d_quick", *(name for name in NAMES if name.endswith("_quick") and name != "shapes3d_quick")]
-# Several seconds each; celeba stands for them among the fast tests.
-LARGE = ("dsprites", "ffhq", "ffhq_128", "ffhq_256", "images", "shapes3d")
+# Seconds each; the quick ones stand for them among the fast tests.
+LARGE = ("celeba", "dsprites", "ffhq", "ffhq_128", "ffhq_256", "images", "shapes3d")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_nothing_waits_for_the_device():
     assert augment(torch.empty(4, 3, 16, 16, device="meta")).shape == (4, 3, 16, 16)
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_finite_differences():
     images = torch.randn(2, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     augment = at_probability(1.0).double()

@@ -14,6 +14,7 @@ from wherewhat_pl.run.folder import RunDir
 from wherewhat_pl.train import train
 
 
+@pytest.mark.slow
 def test_a_diverging_run_stops_says_which_term_and_keeps_the_last_good_checkpoint(
     tiny, tiny_settings, tmp_path, capsys
 ):

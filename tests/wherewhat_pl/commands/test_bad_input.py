@@ -92,6 +92,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "said"), CASES, ids=[words for words, _ in CASES])
 def test_it_is_one_line_and_nothing_is_written(trained, command, files, tmp_path, words, said):
     verb, *words = (word.replace("@", f"{files}/") for word in words.split())

@@ -40,6 +40,7 @@ def test_images_and_latents_belong_together(runs, command):
     assert len(list((runs / "a" / "traversed").glob("code*.png"))) == 3
 
 
+@pytest.mark.slow
 def test_a_labelled_data_set_is_read_back_from_its_folder_and_its_parquet(runs, command, tmp_path):
     pytest.importorskip("pyarrow")
     import pyarrow.parquet

@@ -49,6 +49,7 @@ def test_every_metric_that_needs_no_extra_gives_one_line_with_what_it_was_measur
     assert len(by_name["mig"]["details"]["normalized_mutual_information"]) == 3
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again_unless_forced(runs, command):
     status, out, _ = command("eval", f"run={runs / 'a'}", "metrics=mig,where", *FEW_WORDS)
     assert status == 0

@@ -164,6 +164,7 @@ def test_a_setting_that_is_younger_than_a_record_has_its_default_there(record):
     assert len(shown([old, new]).groups) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

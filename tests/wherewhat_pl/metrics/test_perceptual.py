@@ -34,6 +34,7 @@ def test_distances_are_the_original_package_s(distance, size):
     assert distance.name == "stlpips_vgg"
 
 
+@pytest.mark.slow
 def test_a_distance_is_symmetric_zero_on_equals_and_independent_of_the_batch(distance):
     a, b, _ = pairs(32)
     torch.testing.assert_close(distance(a, b), distance(b, a))

@@ -15,6 +15,7 @@ from wherewhat_pl.run.loading import load_run
 FEW = EvalSettings(train=200, test=100, samples=4)
 
 
+@pytest.mark.slow
 def test_the_report_is_one_file_that_asks_the_network_nothing(runs, command):
     status, out, _ = command("report", f"run={runs / 'a'}", "train=200", "samples=4", "device=cpu")
     assert status == 0
@@ -59,12 +60,14 @@ def test_the_report_counts_active_latents_by_the_threshold_that_is_asked_for(run
         assert f"<b>{active}</b>" in (runs / "gan" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_without_recognizer_has_a_report_without_factors(runs):
     html = write_report(load_run(runs / "gan"), settings=FEW).read_text()
     assert "How far each latent moves the image" in html
     assert "Which latent knows which factor" not in html
 
 
+@pytest.mark.slow
 def test_without_computing_the_report_shows_what_is_there(runs):
     html = write_report(load_run(runs / "a"), compute=False).read_text()
     assert "Traversals and masks" in html

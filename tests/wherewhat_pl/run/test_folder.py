@@ -87,6 +87,7 @@ def test_resume_never_refuses_to_overwrite(uninterrupted):
         uninterrupted.run.resume = "auto"
 
 
+@pytest.mark.slow
 def test_other_settings_make_another_run(tiny):
     config = tiny()
     run = RunDir.of(config)

@@ -94,6 +94,7 @@ def test_a_finished_run_started_again_adds_nothing(tiny, uninterrupted):
     assert rows_of(config) == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_a_warning_and_its_rows_are_caught_up(tiny, uninterrupted, monkeypatch, capsys):
     append, calls = files.append_row, []
 
