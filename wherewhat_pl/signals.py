@@ -68,8 +68,7 @@ def meeting(patience_s: float = 20.0) -> Iterator[None]:
     def watch() -> None:
         while number := os.read(reading, 1):
             if number[0] in SIGNALS and not over.wait(patience_s):
-                _say(f"error: {Stopped(number[0])}")
-                os._exit(128 + number[0])
+                _end(number[0])
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -102,8 +101,7 @@ def _note(number: int, frame: FrameType | None) -> None:
             _say("\nstopping after the batch at hand; a second Ctrl-C stops at once")
         return
     if asked_before or _is_importing(frame):
-        _say(f"error: {Stopped(number)}")
-        os._exit(128 + number)
+        _end(number)
     raise Stopped(number)
 
 
@@ -119,6 +117,11 @@ def _is_importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _end(number: int) -> None:
+    _say(f"error: {Stopped(number)}")
+    os._exit(128 + number)
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,23 +40,23 @@ def why_not() -> str:
     return "namespaces may not be made here (CAP_SYS_ADMIN)" if tried.returncode else ""
 
 
-class Cluster:
-    """Started by entering it, stopped with all its jobs by leaving it; another process waits until it has been left."""
-
-    def __enter__(self) -> Cluster:
-        self._lock = FOLDER.with_suffix(".lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._before = dict(os.environ)
-        os.environ["SLURM_KIT_DIR"] = str(FOLDER)
-        said = subprocess.run([HERE / "up.sh"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        os.environ |= dict(re.findall(r"(\w+)='([^']*)'", said))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run([HERE / "down.sh"], check=True)
-        os.environ.clear()
-        os.environ.update(self._before)
-        self._lock.close()
+@contextmanager
+def running_cluster() -> Iterator[None]:
+    """Within the block there is a cluster, which ends with all its jobs; another process waits until there is none."""
+    before = dict(os.environ)
+    with FOLDER.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            os.environ["SLURM_KIT_DIR"] = str(FOLDER)
+            said = subprocess.run([HERE / "up.sh"], stdout=subprocess.PIPE, text=True, check=True).stdout
+            os.environ |= dict(re.findall(r"(\w+)='([^']*)'", said))
+            try:
+                yield
+            finally:
+                subprocess.run([HERE / "down.sh"], check=True)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.slurm.cluster import ENDED, Cluster, Job, differences
+from tests.slurm.cluster import ENDED, Job, differences, running_cluster
 
 KIMG = 1.2
 
@@ -82,7 +82,7 @@ def stop(job: Job, after_s: float, reference: Job) -> Outcome:
 
 def main(moments: int, seed: int) -> int:
     draw, failed = random.Random(seed), 0
-    with tempfile.TemporaryDirectory() as folder, Cluster():
+    with tempfile.TemporaryDirectory() as folder, running_cluster():
         reference, seconds = undisturbed(Path(folder))
         print(f"undisturbed: {seconds:.0f} s", flush=True)
         for k in range(moments):

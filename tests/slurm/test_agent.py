@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 import yaml
 
-from tests.slurm.cluster import ENDED, ROOT, SETTINGS, Cluster, Job, why_not
+from tests.slurm.cluster import ENDED, ROOT, SETTINGS, Job, running_cluster, why_not
 from wherewhat_pl.launch.slurm import AGENTS
 from wherewhat_pl.run.folder import RunDir
 
@@ -22,7 +22,7 @@ SHORT = ["trainer.max_kimg=0.4", "trainer.num_nodes=2", "eval.interval_kimg=0.4"
 @pytest.fixture
 def state_of_server(tmp_path, monkeypatch):
     """A cluster, a server that its nodes reach and its account: a function gives what the server knows."""
-    with Cluster():
+    with running_cluster():
         command = [sys.executable, ROOT / "tests" / "wandb" / "server.py", HOST]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             address = process.stdout.readline().strip()

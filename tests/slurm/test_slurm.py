@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.slurm import loop
-from tests.slurm.cluster import ENDED, ROOT, Cluster, Job, why_not
+from tests.slurm.cluster import ENDED, ROOT, Job, running_cluster, why_not
 from wherewhat_pl.run.folder import RunDir
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_n
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster() as cluster:
-        yield cluster
+    with running_cluster():
+        yield
 
 
 @pytest.fixture(scope="module")
