@@ -63,6 +63,11 @@ class DeviceDataModule(pl.LightningDataModule):
         self.device = torch.device("cpu")  #: where batches are built; the trainer's device once it is attached
 
     @property
+    def provenance(self) -> dict[str, str]:
+        """``name``, ``source`` and ``fingerprint``: what runs and results keep of the data. Known after ``setup``."""
+        return {"name": self.name, "source": self.source, "fingerprint": self.fingerprint}
+
+    @property
     def attribute_names(self) -> tuple[str, ...] | None:
         """Names of the binary labels of each image; ``None`` where there are none. Known after ``setup``."""
         return None

@@ -119,7 +119,7 @@ def prepare(config: ExperimentConfig, held: ExitStack) -> Training:
     if checkpoint is None and complaints:
         raise CheckpointError(f"{complaints[0]}, as all others there; choose another run.name to start anew")
     if _is_first_process():
-        run.prepare(config, provenance({"name": data.name, "source": data.source, "fingerprint": data.fingerprint}))
+        run.prepare(config, provenance(data.provenance))
         for path in (run.config_file, run.metrics_file, run.checkpoints / "*", run.pictures / "*"):
             forget_partial(path)
         for complaint in complaints:

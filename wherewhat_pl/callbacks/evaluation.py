@@ -89,8 +89,7 @@ class Evaluation(EveryImages):
 
     def _context(self, system: DisentanglingGAN) -> EvaluationContext:
         data = self.data
-        trained_on = {"name": data.name, "source": data.source, "fingerprint": data.fingerprint}
-        return EvaluationContext(system.model(), self.measured_by, data, system.images_seen, trained_on)
+        return EvaluationContext(system.model(), self.measured_by, data, system.images_seen, data.provenance)
 
 
 class _Stopped(Exception):

@@ -110,7 +110,7 @@ def _data(context: EvaluationContext, needs: tuple[str, ...]) -> dict[str, Any]:
     """What the numbers were measured on; what the model was trained on where no image was needed."""
     if not {"factors", "images"} & set(needs):
         return context.data_provenance
-    return {"name": context.data.name, "source": context.data.source, "fingerprint": context.data.fingerprint}
+    return context.data.provenance
 
 
 @contextmanager

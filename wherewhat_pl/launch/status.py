@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import math
-import re
 import sys
 import time
 import zipfile
@@ -19,7 +18,7 @@ from data_modules.errors import one_line
 from wherewhat_pl.errors import ConfigError
 from wherewhat_pl.launch.slurm import job_of, jobs_in_queue
 from wherewhat_pl.run.files import read_rows
-from wherewhat_pl.run.folder import RunDir
+from wherewhat_pl.run.folder import RunDir, images_in_name
 from wherewhat_pl.run.lock import is_held
 from wherewhat_pl.signals import Stopped
 
@@ -105,7 +104,7 @@ def status_of(run: RunDir, jobs: Mapping[str, str]) -> Status:
     job = job_of(run)
     rows = read_rows(run.metrics_file)
     kept = run.kept_checkpoints()
-    images = max([_images(row) for row in rows] + [int("0" + re.sub(r"\D", "", path.stem)) for path in kept], default=0)
+    images = max([_images(row) for row in rows] + [*map(images_in_name, kept)], default=0)
     max_images, note = _max_images(run)
     if kept and not any(path.stat().st_size and zipfile.is_zipfile(path) for path in kept):
         note = note or f"{run.checkpoints}: no checkpoint there is whole"

@@ -75,7 +75,7 @@ class RunDir:
     def images_seen(self) -> int:
         """By the name of the newest checkpoint, whole or not; by the newest row if checkpoints have been removed."""
         if kept := self.kept_checkpoints():
-            return int("0" + re.sub(r"\D", "", kept[0].stem))
+            return images_in_name(kept[0])
         rows = [*read_rows(self.metrics_file), *read_rows(self.eval_file)]
         return max((row["images_seen"] for row in rows if type(row.get("images_seen")) is int), default=0)
 
@@ -178,6 +178,11 @@ class RunDir:
             except CheckpointError as error:
                 complaints.append(str(error))
         return None, 0, complaints
+
+
+def images_in_name(checkpoint: Path) -> int:
+    """The images seen that a checkpoint's name says; 0 if it says none."""
+    return int("0" + re.sub(r"\D", "", checkpoint.stem))
 
 
 def _in_words(data: dict[str, Any]) -> str:
