@@ -18,6 +18,7 @@ TINY = (
     "model.critic.feature_maps={base: 4, decay: 0, min: 4, max: 4}",
     "model.recognizer.feature_maps={base: null, decay: null, min: null, max: null}",
     "model.ps.weight=0.1",
+    "model.ps.epsilon=3",
     "model.r1.gamma=1",
     "model.optimizer.learning_rate=0.002",
     "model.optimizer.falling=0",
