@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from tests.conftest import mostly_slow
 from tests.wherewhat_pl.conftest import plain_trainer
 from wherewhat_pl import losses
 from wherewhat_pl.config import check_divisible
@@ -22,7 +23,7 @@ def fit(config, steps, system=None):
 
 
 @pytest.mark.parametrize("loss", ["ps", "infogan", "gan"])
-@pytest.mark.parametrize("mask", ["rectangles", "softmax", "none"])
+@pytest.mark.parametrize("mask", mostly_slow(["rectangles", "softmax", "none"], fast=2))
 def test_every_cell_of_the_grid_trains(tiny, mask, loss):
     config = tiny(f"model.mask={mask}", f"model.loss={loss}")
     before = DisentanglingGAN(config, 3)

@@ -32,6 +32,7 @@ def rows_of(config):
     return [(row["images_seen"], row["metric"]) for row in read_results(RunDir.of(config).path / "eval.jsonl")]
 
 
+@pytest.mark.slow
 def test_metrics_are_measured_every_so_many_images(tiny):
     config = tiny(*EVALUATED)
     assert train(config, []) == 0

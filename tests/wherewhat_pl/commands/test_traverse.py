@@ -45,6 +45,7 @@ def test_frames_show_each_latent_moving_there_and_back(trained):
             assert np.array_equal(cell(frames[number], row), np.asarray(tile(to_uint8(images[row, column]))))
 
 
+@pytest.mark.slow
 def test_files_are_what_was_asked_for(runs, command):
     (runs / "a" / "latents.yaml").write_text("1: {name: object hue, sign: -1, range: [-1, 1.5]}\n")
     words = ("traverse", f"run={runs / 'a'}", "top=2", "seeds=2", "columns=3", "frames=4", "formats=gif,webp")

@@ -47,7 +47,7 @@ def test_ffhq_has_its_latents_at_each_size(experiment, latents):
     assert count_latents(load_config(experiment).model.generator.modules) == latents
 
 
-@pytest.mark.parametrize("resolution", [16, 64, pytest.param(256, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("resolution", mostly_slow([16, 64, 256], fast=1))
 def test_ones_own_images_train_at_any_size(resolution):
     config = load_config("images", [f"data.resolution={resolution}", "data.source=generated"])
     assert f"3 x {resolution} x {resolution}" in describe(config)
