@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,13 @@ def load_config(experiment: str, overrides: Sequence[str] = (), folder: Path = E
     given = read_words(overrides, ExperimentConfig)
     layers = _read_with_bases(experiment, folder)
     reference = [layer["reference"] for layer in [*layers.values(), given] if "reference" in layer]
-    config = OmegaConf.structured(ExperimentConfig)
+    config = _defaults()
     if reference and reference[-1] is True:
         config = merge(config, OmegaConf.create(REFERENCE))
     for path, layer in layers.items():
         with naming(path):
             config = merge(config, layer)
-    config = merge(config, given)
+    config = merge(config, given)  # a copy, as all of these
     config.experiment = Path(experiment).stem
     checked: Any = OmegaConf.to_object(config)
     check_values(checked)
@@ -68,7 +69,7 @@ def saved_config(path: Path) -> ExperimentConfig:
     layer = read_file(path, ExperimentConfig)
     layer.pop("provenance", None)
     with naming(path):
-        config: Any = OmegaConf.to_object(merge(OmegaConf.structured(ExperimentConfig), layer))
+        config: Any = OmegaConf.to_object(merge(_defaults(), layer))
         return validate(config)
 
 
@@ -79,7 +80,13 @@ def to_yaml(config: ExperimentConfig) -> str:
 
 def to_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Plain nested dictionaries of plain values, safe to store in a checkpoint."""
-    return OmegaConf.to_container(OmegaConf.structured(config), resolve=True)  # type: ignore[return-value]
+    return asdict(config)
+
+
+@cache
+def _defaults() -> DictConfig:
+    """Made once: it takes as long as all the rest of reading an experiment, and merging copies it."""
+    return OmegaConf.structured(ExperimentConfig)  # type: ignore[no-any-return]
 
 
 def _with_modules(config: ExperimentConfig) -> ExperimentConfig:
