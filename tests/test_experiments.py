@@ -18,13 +18,11 @@ def made_here(name):
 
 
 QUICK = ["shapes3d_quick", *(name for name in NAMES if name.endswith("_quick") and name != "shapes3d_quick")]
-# Seconds each; the quick ones stand for them among the fast tests.
-LARGE = ("celeba", "dsprites", "ffhq", "ffhq_128", "ffhq_256", "images", "shapes3d")
+# Seconds each: two of the quick ones stand for the others among the fast tests.
+BUILT = ["shapes3d_quick", "dsprites_quick"]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NAMES]
-)
+@pytest.mark.parametrize("name", mostly_slow([*BUILT, *(name for name in NAMES if name not in BUILT)], fast=2))
 def test_every_experiment_builds(name):
     text = describe(load_config(name, [made_here(name), "trainer.accelerator=cpu"]))
     assert "GFLOP per image" in text

@@ -4,6 +4,8 @@ import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 #: Rooms from the lowest to the highest: a file may import its own room and those above it in this list.
@@ -45,14 +47,18 @@ ORDER = (
 LAZY = ("wherewhat_pl.commands", "wherewhat_pl.networks.module_lists")
 
 
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = sorted([*ROOT.glob("wherewhat_pl/**/*.py"), *ROOT.glob("data_modules/**/*.py")])
+NAMES = {name_of(path) for path in FILES} - {"wherewhat_pl"}
+
+
+@pytest.fixture(scope="module")
 def modules():
-    for path in sorted([*ROOT.glob("wherewhat_pl/**/*.py"), *ROOT.glob("data_modules/**/*.py")]):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        if name != "wherewhat_pl":
-            yield name, ast.parse(path.read_text())
-
-
-NAMES = {name for name, _ in modules()}
+    """The syntax tree of every file, by the file's dotted name."""
+    return {name: ast.parse(path.read_text()) for path in FILES if (name := name_of(path)) in NAMES}
 
 
 def own(node):
@@ -77,35 +83,36 @@ def for_types_only(tree):
     return {id(node) for block in blocks for node in ast.walk(block)}
 
 
-def arrows():
-    for name, tree in modules():
+@pytest.fixture(scope="module")
+def arrows(modules):
+    found = set()
+    for name, tree in modules.items():
         skipped = for_types_only(tree)
-        for node in ast.walk(tree):
-            if id(node) not in skipped:
-                yield from ((name, target) for target in own(node))
+        found |= {(name, target) for node in ast.walk(tree) if id(node) not in skipped for target in own(node)}
+    return found
 
 
-def test_no_file_imports_from_a_higher_room():
-    wrong = [f"{name} -> {target}" for name, target in arrows() if room(target) > room(name)]
+def test_no_file_imports_from_a_higher_room(arrows):
+    wrong = [f"{name} -> {target}" for name, target in arrows if room(target) > room(name)]
     assert not wrong
 
 
-def test_files_import_each_other_in_no_circle():
+def test_files_import_each_other_in_no_circle(arrows):
     graph = {}
-    for name, target in arrows():
+    for name, target in arrows:
         if target != name:
             graph.setdefault(name, set()).add(target)
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
-def test_metrics_import_nothing_of_the_rest():
-    outside = [f"{n} -> {t}" for n, t in arrows() if n.startswith("wherewhat_pl.metrics") and "metrics" not in t]
+def test_metrics_import_nothing_of_the_rest(arrows):
+    outside = [f"{n} -> {t}" for n, t in arrows if n.startswith("wherewhat_pl.metrics") and "metrics" not in t]
     assert not outside
 
 
-def test_own_files_are_imported_inside_functions_only_to_keep_a_command_quick():
+def test_own_files_are_imported_inside_functions_only_to_keep_a_command_quick(modules):
     hidden = []
-    for name, tree in modules():
+    for name, tree in modules.items():
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         imports = {target for function in functions for node in ast.walk(function) for target in own(node)}
         if imports and not name.startswith(LAZY):

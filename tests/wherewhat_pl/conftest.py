@@ -1,11 +1,13 @@
 """Tiny trained runs, shared by all tests here, and a TPL of few images."""
 
+import os
 import shutil
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
+from data_modules.locking import exclusive
 from wherewhat_pl.cli import main
 from wherewhat_pl.evaluation.records import Record, grouping_settings
 from wherewhat_pl.metrics.functional.tpl import TPL_PRESETS, TPLSettings
@@ -29,11 +31,15 @@ def plain_trainer(**settings):
 @pytest.fixture(scope="session")
 def trained(tiny_config, tmp_path_factory):
     """The folder of four trained runs: ``a``, ``b`` and ``c`` differ in their seeds, ``gan`` has no recognizer."""
-    root = tmp_path_factory.mktemp("runs")
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"  # once for all workers
+    root.mkdir(exist_ok=True)
     settings = {"a": ["seed=0"], "b": ["seed=1"], "c": ["seed=2"], "gan": ["model.loss=gan"]}
-    for name, more in settings.items():
-        config = tiny_config(root, f"run.name={name}", "trainer.max_kimg=0.032", *more)
-        assert train(config, []) == 0
+    with exclusive(root / "lock", "training"):
+        for name, more in settings.items() if not (root / "trained").exists() else ():
+            config = tiny_config(root, f"run.name={name}", "trainer.max_kimg=0.032", *more)
+            assert train(config, []) == 0
+        (root / "trained").touch()
     return root / "shapes3d_quick"
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.bench.baseline import gradient_difference, plain_form
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.feature_maps import FeatureMaps
@@ -19,14 +20,17 @@ LATE = "model.generator.modules=[Const-8,Conv-id-1,Noise-1,ResConv-up-1,C_spgrou
 
 @pytest.mark.parametrize(
     "settings",
-    [
-        [MODULES],
-        [LATE],
-        [MODULES, "model.mask=softmax"],
-        [MODULES, "model.mask=none"],
-        [MODULES, "model.loss=infogan", "trainer.channels_last=false"],
-        [MODULES, "model.augment.enabled=true"],
-    ],
+    mostly_slow(
+        [
+            [MODULES],
+            [LATE],
+            [MODULES, "model.mask=softmax"],
+            [MODULES, "model.mask=none"],
+            [MODULES, "model.loss=infogan", "trainer.channels_last=false"],
+            [MODULES, "model.augment.enabled=true"],
+        ],
+        fast=3,
+    ),
 )
 def test_gradients_are_those_of_the_plain_step(tiny, settings):
     """Of a step with R1, relative to each network's gradient, after the weights have left their start."""

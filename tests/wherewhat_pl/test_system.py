@@ -257,7 +257,9 @@ def test_networks_must_draw_the_datas_resolution(tiny):
         DisentanglingGAN(tiny("data.resolution=16"), 3)
 
 
-@pytest.mark.parametrize("settings", [[], ["model.loss=infogan"], ["model.loss=gan", "model.mask=softmax"]])
+@pytest.mark.parametrize(
+    "settings", mostly_slow([[], ["model.loss=infogan"], ["model.loss=gan", "model.mask=softmax"]], fast=1)
+)
 def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny, settings):
     """Minibatch statistics included, since a group of four stays together; without noise, whose maps are drawn anew."""
     modules = "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-2,C_spgroup-1-1]"

@@ -25,6 +25,7 @@ def test_holm_multiplies_the_smallest_by_the_number_of_all_and_never_falls():
     assert holm([]) == []
 
 
+@pytest.mark.slow
 def test_by_chance_a_group_is_told_apart_from_the_best_of_two_as_often_as_the_level_says():
     random, hits = np.random.default_rng(0), 0
     for _ in range(400):

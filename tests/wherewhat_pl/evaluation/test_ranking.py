@@ -51,6 +51,7 @@ def test_a_length_that_is_no_number_is_last_of_its_group():
     assert names(rank([model("broken", 6, math.nan), model("sound", 6, 9.0)])) == ["sound", "broken"]
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_correlation_as_often_as_it_says():
     random, true, hits = np.random.default_rng(0), 0.6, 0
     rank_correlation = 6 / math.pi * math.asin(true / 2)  # of a bivariate normal

@@ -35,6 +35,7 @@ def test_batches_of_codes_and_factors_make_the_whole(kind, function):
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
+@pytest.mark.slow
 def test_two_halves_make_the_whole():
     train, test = draw(150, 0), draw(80, 1)
     for kind, function in (

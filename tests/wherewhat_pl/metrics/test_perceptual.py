@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.metrics import perceptual
 from wherewhat_pl.metrics.perceptual import PerceptualDistance
 
@@ -27,7 +28,7 @@ def pairs(size: int) -> tuple[Tensor, Tensor, Tensor]:
     return a.permute(0, 3, 1, 2) / 127.5 - 1, b.permute(0, 3, 1, 2) / 127.5 - 1, d
 
 
-@pytest.mark.parametrize("size", [32, 100])
+@pytest.mark.parametrize("size", mostly_slow([32, 100], fast=1))
 def test_distances_are_the_original_package_s(distance, size):
     a, b, expected = pairs(size)
     torch.testing.assert_close(distance(a, b), expected, atol=1e-6, rtol=1e-5)

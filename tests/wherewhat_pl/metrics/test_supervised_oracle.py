@@ -11,6 +11,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import mutual_info_score
 from sklearn.svm import LinearSVC
 
+from tests.conftest import mostly_slow
 from wherewhat_pl.metrics import functional as F
 from wherewhat_pl.metrics.numerics.boosted_trees import boost, sort_codes
 
@@ -70,6 +71,7 @@ def test_modularity_is_the_reference_s(case):
     assert F.modularity(case.train, case.train_factors) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_explicitness_is_the_reference_s_and_survives_a_constant_code(case, case_name):
     some = case.train[:3000], case.train_factors[:3000], case.test[:1000], case.test_factors[:1000]
     if case_name == "mix":
@@ -121,6 +123,7 @@ def test_beta_vae_points_are_the_reference_s(case, case_name, code_tables, oracl
     assert score["train_accuracy"] == pytest.approx(expected["train_accuracy"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_boosted_importances_of_the_shape_are_the_reference_s(case):
     small = sort_codes(case.train[:1000])
     ensemble = boost(small, case.train_factors[:1000, 4].astype(np.int64), case.test[:500])
@@ -128,7 +131,7 @@ def test_boosted_importances_of_the_shape_are_the_reference_s(case):
     np.testing.assert_allclose(ensemble.importances, expected, atol=0.01)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", mostly_slow([2, 3], fast=1))
 def test_boosted_trees_are_scikit_learn_s(classes):
     random = np.random.RandomState(classes)
     codes = random.randn(300, 3).round(1)  # with ties

@@ -50,6 +50,7 @@ def test_perfect_codes_get_the_best_score():
     assert F.beta_vae_score(table, SPACE, train_points=400, test_points=200) == 1.0
 
 
+@pytest.mark.slow
 def test_random_codes_get_a_score_near_nothing():
     factors = samples(4000)
     assert F.mig(noise(factors), factors) < 0.01
@@ -124,6 +125,7 @@ def test_a_collapsed_encoder_scores_nothing():
     assert F.udr([codes, codes]).scores.tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_factor_with_one_value_is_left_out_and_said():
     factors = samples(400)
     codes = factors + 0.1 * np.random.RandomState(0).randn(400, 3)

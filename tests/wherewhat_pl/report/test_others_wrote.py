@@ -167,7 +167,8 @@ def test_a_result_that_cannot_be_read_hides_no_other(run):
             {"images_seen": 8, HOSTILE: 1.0},
             *({"images_seen": odd, "loss/r1": 1.0} for odd in (*ODD, HOSTILE, 1e308)),
             *({"images_seen": 8, "loss/r1": odd} for odd in (*ODD, HOSTILE, 1e308)),
-        ]
+        ],
+        fast=2,
     ),
 )
 def test_odd_rows_of_losses_never_break_the_report(run, own_tags, row):
@@ -188,6 +189,7 @@ def test_a_picture_of_another_name_is_not_shown(runs):
     assert "at 32 images" in html
 
 
+@pytest.mark.slow
 def test_half_a_character_in_a_result_does_not_keep_the_report_from_being_written(runs):
     row = changed(ROWS["sap"], ("warnings", 0), "half \ud800")
     (runs / "a" / "eval.jsonl").write_text(json.dumps(row) + "\n")
