@@ -123,6 +123,8 @@ class ModelConfig:
     # none (C_global-m) | a kind that a plug-in defines
     mask: str = "rectangles"
     prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
+    # the first module's latents alone for so many kimg, then each further module's faded in over as many
+    progressive_kimg: Kimg | None = None
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)  # what Q has of its own

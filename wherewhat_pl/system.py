@@ -34,7 +34,7 @@ from wherewhat_pl.distributed import (
 from wherewhat_pl.errors import ConfigError, NonFiniteError
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
-from wherewhat_pl.networks.latents import sample_prior
+from wherewhat_pl.networks.latents import faded_in, sample_prior
 from wherewhat_pl.recorded import Recordings
 from wherewhat_pl.settings import ExperimentConfig
 
@@ -106,20 +106,27 @@ class DisentanglingGAN(pl.LightningModule):
     # ---------------------------------------------------------------- latents
 
     def sample_latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """``[count, n]`` from the prior, on the module's device (or on the generator's, then moved)."""
-        return sample_prior(self.config.model.prior, count, self.num_latents, generator, self.device)
+        """``[count, n]`` from the prior, on the module's device (or on the generator's, then moved).
+
+        While latents are being faded in, of a part of its spread: nothing of those that are still to come.
+        """
+        latents = sample_prior(self.config.model.prior, count, self.num_latents, generator, self.device)
+        return latents if self._shares is None else latents * latents.new_tensor(self._shares)
 
     def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor]:
-        """Perturbed dimensions ``[count]`` int64 and the epsilon of each, ``[count]``."""
-        ps = self.config.model.ps
+        """Perturbed dimensions ``[count]`` int64, of those that are there, and each one's epsilon, ``[count]``."""
+        ps, shares = self.config.model.ps, self._shares
+        there = self.num_latents if shares is None else sum(share > 0 for share in shares)
         if ps.cascade_kimg is None:
-            dimensions = torch.randint(self.num_latents, (count,), device=self.device)
+            dimensions = torch.randint(there, (count,), device=self.device)
         else:
-            current = int(self.images_seen / (ps.cascade_kimg * 1000)) % self.num_latents
+            current = int(self.images_seen / (ps.cascade_kimg * 1000)) % there
             dimensions = torch.full((count,), current, device=self.device)
-        if not ps.random_epsilon:
-            return dimensions, torch.full((count,), float(ps.epsilon), device=self.device)
-        return dimensions, ps.epsilon * RANDOM_EPSILON_STD * torch.randn(count, device=self.device)
+        if ps.random_epsilon:
+            epsilon = ps.epsilon * RANDOM_EPSILON_STD * torch.randn(count, device=self.device)
+        else:
+            epsilon = torch.full((count,), float(ps.epsilon), device=self.device)
+        return dimensions, epsilon if shares is None else epsilon * epsilon.new_tensor(shares)[dimensions]
 
     # ---------------------------------------------------------------- one step
 
@@ -248,6 +255,14 @@ class DisentanglingGAN(pl.LightningModule):
         return self.recognizer(images)  # type: ignore[no-any-return]
 
     @property
+    def _shares(self) -> list[float] | None:
+        """What :func:`faded_in` says of the latents now; None once (or where) all are there."""
+        kimg, groups = self.config.model.progressive_kimg, self.generator.latents_of_modules
+        if kimg is None or self.images_seen >= 1000 * kimg * len(groups):
+            return None
+        return faded_in(groups, self.images_seen / (1000 * kimg))
+
+    @property
     def _recognition_weight(self) -> float:
         model = self.config.model
         return {"ps": model.ps.weight, "infogan": model.infogan.weight, "gan": 0.0}[model.loss]
@@ -301,7 +316,7 @@ class DisentanglingGAN(pl.LightningModule):
     def _is_recorded(self) -> bool:
         """Whether all steps do the same work, and one GPU does it by itself."""
         model, trainer = self.config.model, self.config.trainer
-        same = self.augment is None and not (model.loss == "ps" and model.ps.cascade_kimg)
+        same = self.augment is None and self._shares is None and not (model.loss == "ps" and model.ps.cascade_kimg)
         return trainer.cuda_graphs and self.device.type == "cuda" and same and count_processes() == 1
 
     def _backward(self, loss: Tensor) -> None:

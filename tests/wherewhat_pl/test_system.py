@@ -113,6 +113,17 @@ def test_random_epsilon_has_the_published_spread(tiny):
     assert epsilon.std().item() == pytest.approx(6.0, rel=0.05)
 
 
+def test_modules_latents_come_one_after_another(tiny):
+    settings = ("model.progressive_kimg=0.01", "model.prior=uniform", "model.ps.random_epsilon=false")
+    system = DisentanglingGAN(tiny(*settings), 3)  # a module of two latents, then one of one
+    for system.images_seen, share in ((0, 0), (8, 0), (12, 0.2), (18, 0.8), (20, 1), (40, 1)):
+        reach = system.sample_latents(4000).abs().amax(0)
+        assert reach.tolist() == pytest.approx([2, 2, 2 * share], abs=0.02)
+        dimensions, epsilon = system.sample_perturbation(100)
+        assert set(dimensions.tolist()) == ({0, 1, 2} if share else {0, 1})
+        torch.testing.assert_close(epsilon, torch.tensor([3.0, 3.0, 3.0 * share])[dimensions])
+
+
 def test_lazy_r1_corrects_the_discriminators_adam(tiny):
     ratio = 16 / 17
     generator_adam, discriminator_adam = DisentanglingGAN(tiny(), 3).configure_optimizers()

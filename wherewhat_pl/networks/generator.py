@@ -117,7 +117,8 @@ class Generator(nn.Module):
             block, width, self.resolution = self._build(spec, width, outputs, self.resolution)
             self.blocks.append(block)
         self.to_rgb = EqualizedConv2d(width, channels, 1)
-        self.num_latents = sum(spec.num_latents for spec in self.specs)
+        self.latents_of_modules = [spec.num_latents for spec in self.specs if spec.num_latents]  # in their order
+        self.num_latents = sum(self.latents_of_modules)
         self.feature_maps, self.feature_map_scale = feature_maps, feature_map_scale
 
     @property
