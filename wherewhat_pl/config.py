@@ -121,6 +121,11 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         f"model.ps.pairs={model.ps.pairs}: must be 1 with trainer.accumulate={config.trainer.accumulate}",
     )
     require(
+        model.r1.final_gamma is None or (min(model.r1.gamma, model.r1.final_gamma, model.optimizer.falling) > 0),
+        f"model.r1.final_gamma={model.r1.final_gamma}: gamma falls while the rates do, to more than 0; "
+        "set model.optimizer.falling, the share of the training in which they do",
+    )
+    require(
         bool(model.generator.modules),
         "model.generator.modules: is empty; list the modules, or set model.generator.latents to have the list made",
     )

@@ -85,6 +85,7 @@ class InfoGANConfig:
 @dataclass
 class R1Config:
     gamma: Amount = 100.0  # must be tuned per resolution
+    final_gamma: Amount | None = None  # gamma falls to it, geometrically, while the rates do (optimizer.falling)
     interval: Count = 16  # batches between two penalties, each multiplied by it (lazy regularization)
 
 

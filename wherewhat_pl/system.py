@@ -191,7 +191,7 @@ class DisentanglingGAN(pl.LightningModule):
         latents = self.sample_latents(len(reals))
         for some_reals, some_latents in zip(split_groups(reals, parts), split_groups(latents, parts), strict=True):
             score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, some_latents)
-            self._backward(score_loss + r1 * (self.config.model.r1.gamma / 2 * self.config.model.r1.interval))
+            self._backward(score_loss + r1 * (self._gamma / 2 * self.config.model.r1.interval))
             terms.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
         return mean_of(terms)
 
@@ -274,6 +274,12 @@ class DisentanglingGAN(pl.LightningModule):
         return min(1.0, max(left, 0.0) / self.config.model.optimizer.falling)
 
     @property
+    def _gamma(self) -> float:
+        """The weight of R1, less when G is close and small steps are taken (as in R3GAN, Huang et al. 2024)."""
+        r1 = self.config.model.r1
+        return r1.gamma if r1.final_gamma is None else r1.gamma * (r1.final_gamma / r1.gamma) ** (1 - self._rate)
+
+    @property
     def _is_r1_step(self) -> bool:
         r1, batches = self.config.model.r1, self.images_seen // self.config.trainer.batch_size
         return r1.gamma > 0 and batches % r1.interval == 0
@@ -316,7 +322,8 @@ class DisentanglingGAN(pl.LightningModule):
     def _is_recorded(self) -> bool:
         """Whether all steps do the same work, and one GPU does it by itself."""
         model, trainer = self.config.model, self.config.trainer
-        same = self.augment is None and self._shares is None and not (model.loss == "ps" and model.ps.cascade_kimg)
+        changing = model.r1.final_gamma is not None or (model.loss == "ps" and model.ps.cascade_kimg)
+        same = self.augment is None and self._shares is None and not changing
         return trainer.cuda_graphs and self.device.type == "cuda" and same and count_processes() == 1
 
     def _backward(self, loss: Tensor) -> None:

@@ -45,6 +45,7 @@ def test_precedence_is_file_over_base_and_command_line_over_both(folder):
         ("base", ["data.resolution=48"], "data.resolution=48: must be a power of two"),
         ("base", ["model.generator.modules=[Const-4,C_spg-4]"], "'C_spg-4' is no generator module"),
         ("base", ["model.generator.modules=[Const-4]"], "no module consumes latents"),
+        ("base", ["model.r1.final_gamma=0.1"], "model.r1.final_gamma=0.1: gamma falls while the rates do"),
         ("base", ["model.ps.weight=-1"], "model.ps.weight=-1.0: must be a number from 0 to"),
         ("base", ["model.ps.weight=nan"], "model.ps.weight=nan: must be a number from 0 to"),
         ("base", ["seed"], "'seed': settings are given as key=value"),

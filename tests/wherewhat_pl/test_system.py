@@ -153,6 +153,16 @@ def test_rates_fall_to_nothing_in_the_last_share_of_the_training(tiny):
     assert rates == pytest.approx([1, 1, 1, 0.5, 0, 0])
 
 
+def test_gamma_falls_with_the_rates(tiny):
+    settings = ("trainer.max_kimg=1", "model.optimizer.falling=0.5", "model.r1.gamma=4")
+    weights = []
+    for final in ("null", "0.04"):
+        system = DisentanglingGAN(tiny(*settings, f"model.r1.final_gamma={final}"), 3)
+        for system.images_seen in (0, 500, 750, 1000):
+            weights.append(system._gamma)
+    assert weights == pytest.approx([4, 4, 4, 4, 4, 4, 0.4, 0.04])
+
+
 def test_a_share_of_the_batch_is_perturbed_and_recognized(tiny):
     """G draws the batch and the pairs' second images, D scores the batch, Q reads the pairs."""
     system = DisentanglingGAN(tiny("model.ps.pairs=0.5"), 3)
