@@ -115,8 +115,7 @@ class DisentanglingGAN(pl.LightningModule):
 
     def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor]:
         """Perturbed dimensions ``[count]`` int64, of those that are there, and each one's epsilon, ``[count]``."""
-        ps, shares = self.config.model.ps, self._shares
-        there = self.num_latents if shares is None else sum(share > 0 for share in shares)
+        ps, shares, there = self.config.model.ps, self._shares, self._latents_there
         if ps.cascade_kimg is None:
             dimensions = torch.randint(there, (count,), device=self.device)
         else:
@@ -212,19 +211,21 @@ class DisentanglingGAN(pl.LightningModule):
             latents, dimensions, epsilon: as :meth:`draw` gives them.
         """
         count, pairs = len(latents), len(dimensions)
+        there = self._latents_there
         if self.config.model.loss == "ps":
             perturbed = losses.perturb(latents[:pairs], dimensions, epsilon)
             images = self.generator(torch.cat([latents, perturbed]))
             paired = images if pairs == count else torch.cat([images[:pairs], images[count:]])
             codes, perturbed_codes = self._recognize(paired).chunk(2)
             recognition = losses.perceptual_simplicity(
-                latents[:pairs], perturbed, codes, perturbed_codes, dimensions
+                latents[:pairs, :there], perturbed[:, :there], codes, perturbed_codes, dimensions
             ).mean()
         else:
             images = self.generator(latents)
             recognition = images.new_zeros(())
             if self.config.model.loss == "infogan":
-                recognition = losses.infogan(latents, self._recognize(images), self.config.model.infogan.norm).mean()
+                codes = self._recognize(images)
+                recognition = losses.infogan(latents[:, :there], codes, self.config.model.infogan.norm).mean()
         scores = self.discriminator(self._augmented(images[:count]))  # the adversarial term uses G(z) only
         return losses.generator_adversarial(scores).mean(), recognition
 
@@ -251,8 +252,9 @@ class DisentanglingGAN(pl.LightningModule):
         return images if self.augment is None else self.augment(images)
 
     def _recognize(self, images: Tensor) -> Tensor:
+        """Codes of the latents that are there: of others Q would learn to give 0, whatever it sees, and go on so."""
         assert self.recognizer is not None
-        return self.recognizer(images)  # type: ignore[no-any-return]
+        return self.recognizer(images)[:, : self._latents_there]  # type: ignore[no-any-return]
 
     @property
     def _shares(self) -> list[float] | None:
@@ -261,6 +263,10 @@ class DisentanglingGAN(pl.LightningModule):
         if kimg is None or self.images_seen >= 1000 * kimg * len(groups):
             return None
         return faded_in(groups, self.images_seen / (1000 * kimg))
+
+    @property
+    def _latents_there(self) -> int:
+        return self.num_latents if self._shares is None else sum(share > 0 for share in self._shares)
 
     @property
     def _recognition_weight(self) -> float:

@@ -124,6 +124,15 @@ def test_modules_latents_come_one_after_another(tiny):
         torch.testing.assert_close(epsilon, torch.tensor([3.0, 3.0, 3.0 * share])[dimensions])
 
 
+@pytest.mark.parametrize("loss", ["ps", "infogan"])
+def test_codes_of_latents_that_are_still_to_come_are_left_free(tiny, loss):
+    system = DisentanglingGAN(tiny(f"model.loss={loss}", "model.progressive_kimg=0.01"), 3)
+    for system.images_seen, learned in ((0, [True, True, False]), (12, [True, True, True])):
+        system.zero_grad()
+        system.generator_losses(*system.draw(4))[1].backward()
+        assert (system.recognizer.output.weight.grad.abs().sum(1) > 0).tolist() == learned
+
+
 def test_lazy_r1_corrects_the_discriminators_adam(tiny):
     ratio = 16 / 17
     generator_adam, discriminator_adam = DisentanglingGAN(tiny(), 3).configure_optimizers()
