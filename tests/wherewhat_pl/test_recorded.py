@@ -17,7 +17,8 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def system_of(*overrides: str) -> DisentanglingGAN:
-    return DisentanglingGAN(load_config("shapes3d_quick", ["trainer.cuda_graphs=true", *overrides]))
+    alike = ("trainer.cuda_graphs=true", "model.progressive_kimg=null")
+    return DisentanglingGAN(load_config("shapes3d_quick", [*alike, *overrides]))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,8 @@ def system_of(*overrides: str) -> DisentanglingGAN:
         (("trainer.cuda_graphs=false",), False),
         (("model.augment.enabled=true",), False),
         (("model.ps.cascade_kimg=1",), False),
+        (("model.r1.final_gamma=0.1",), False),
+        (("model.progressive_kimg=1",), False),
     ],
 )
 def test_a_gpu_records_steps_that_are_all_alike(monkeypatch, overrides, recorded):
@@ -34,6 +37,8 @@ def test_a_gpu_records_steps_that_are_all_alike(monkeypatch, overrides, recorded
     assert not system._is_recorded  # on a CPU
     monkeypatch.setattr(DisentanglingGAN, "device", torch.device("cuda"))
     assert system._is_recorded == recorded
+    system.images_seen = 3000
+    assert system._is_recorded == (recorded or overrides == ("model.progressive_kimg=1",)), "all latents are there"
 
 
 def test_a_copy_has_nothing_recorded():
