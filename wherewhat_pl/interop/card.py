@@ -84,8 +84,9 @@ def _results(about: Mapping[str, Any]) -> str:
 
 def _latents(model: Model) -> str:
     rows = [
-        (k, latent.name, f"{latent.low:g} to {latent.high:g}", "yes" if k in model.masked_latents else "no")
+        (k, latent.name, " to ".join(f"{end:g}" for end in ends), "yes" if k in model.masked_latents else "no")
         for k, latent in enumerate(model.latents)
+        for ends in [(latent.low, latent.high)[:: latent.sign]]
     ]
     return _table(("position", "name", "shown from", "mask"), rows)
 

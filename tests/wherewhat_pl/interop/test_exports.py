@@ -157,7 +157,7 @@ def test_export_writes_a_runs_model_its_card_and_a_picture(runs, command, format
     assert theirs.latents[1] == Latent("object hue", -1, -1.0, 1.5)
     text = card.read_text()
     assert "| fvm | 0.25 |  | 32 |" in text
-    assert "| 1 | object hue | -1 to 1.5 | yes |" in text
+    assert "| 1 | object hue | 1.5 to -1 | yes |" in text
     assert "shapes3d, source: rendered" in text
     assert str(runs) not in text, "no folder of this machine"
     assert picture.name in text
