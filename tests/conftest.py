@@ -12,7 +12,6 @@ TINY = (
     "data.source=rendered",
     "model.mask=rectangles",
     "model.prior=normal",
-    "model.progressive_kimg=null",
     "model.generator.modules=[Const-4,ResConv-up-1,C_spgroup-2-2,Noise-1,C_spgroup-1-1]",
     "model.generator.feature_maps={base: 4, decay: 0, min: 4, max: 4}",
     "model.generator.feature_map_scale=6",

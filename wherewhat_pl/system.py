@@ -111,11 +111,11 @@ class DisentanglingGAN(pl.LightningModule):
         While latents are being faded in, of a part of its spread: nothing of those that are still to come.
         """
         latents = sample_prior(self.config.model.prior, count, self.num_latents, generator, self.device)
-        return latents if self._shares is None else latents * latents.new_tensor(self._shares)
+        return latents if self._shares is None else latents * self._spread
 
     def sample_perturbation(self, count: int) -> tuple[Tensor, Tensor]:
         """Perturbed dimensions ``[count]`` int64, of those that are there, and each one's epsilon, ``[count]``."""
-        ps, shares, there = self.config.model.ps, self._shares, self._latents_there
+        ps, there = self.config.model.ps, self._latents_there
         if ps.cascade_kimg is None:
             dimensions = torch.randint(there, (count,), device=self.device)
         else:
@@ -125,7 +125,7 @@ class DisentanglingGAN(pl.LightningModule):
             epsilon = ps.epsilon * RANDOM_EPSILON_STD * torch.randn(count, device=self.device)
         else:
             epsilon = torch.full((count,), float(ps.epsilon), device=self.device)
-        return dimensions, epsilon if shares is None else epsilon * epsilon.new_tensor(shares)[dimensions]
+        return dimensions, epsilon if self._shares is None else epsilon * self._spread[dimensions]
 
     # ---------------------------------------------------------------- one step
 
@@ -258,15 +258,23 @@ class DisentanglingGAN(pl.LightningModule):
 
     @property
     def _shares(self) -> list[float] | None:
-        """What :func:`faded_in` says of the latents now; None once (or where) all are there."""
-        kimg, groups = self.config.model.progressive_kimg, self.generator.latents_of_modules
-        if kimg is None or self.images_seen >= 1000 * kimg * len(groups):
+        """What :func:`faded_in` says of each module's latents now; None once (or where) all are there."""
+        kimg, groups = self.config.model.progressive_kimg, len(self.generator.latents_of_modules)
+        if kimg is None or self.images_seen >= 1000 * kimg * groups:
             return None
         return faded_in(groups, self.images_seen / (1000 * kimg))
 
     @property
+    def _spread(self) -> Tensor:
+        """The shares by latent, ``[n]``; filled in place, for a list that is sent to a GPU makes the host wait."""
+        parts = zip(self.generator.latents_of_modules, self._shares or (), strict=True)
+        return torch.cat([torch.full((count,), share, device=self.device) for count, share in parts])
+
+    @property
     def _latents_there(self) -> int:
-        return self.num_latents if self._shares is None else sum(share > 0 for share in self._shares)
+        if self._shares is None:
+            return self.num_latents
+        return sum(n for n, share in zip(self.generator.latents_of_modules, self._shares, strict=True) if share > 0)
 
     @property
     def _recognition_weight(self) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -28,15 +26,10 @@ def sample_prior(
     return (uniform * 2 - 1) * UNIFORM_LIMIT
 
 
-def faded_in(groups: Sequence[int], turns: float) -> list[float]:
-    """The share of its spread that each latent has when groups of latents come one after another (Li et al. 2020).
+def faded_in(groups: int, turns: float) -> list[float]:
+    """The share of its spread that each group's latents have when groups come one after another (Li et al. 2020).
 
     The first group has all of it from the start. Group k = 1, 2, ... comes in linearly from turn k to turn k + 1, so
-    the first is alone for a turn, and after ``len(groups)`` turns every share is 1.
-
-    Args:
-        groups: latents in each group, in order.
-        turns: since the start of the training.
+    the first is alone for a turn, and after ``groups`` turns every share is 1.
     """
-    shares = [1.0, *(min(max(turns - k, 0.0), 1.0) for k in range(1, len(groups)))]
-    return [share for share, count in zip(shares, groups, strict=True) for _ in range(count)]
+    return [1.0, *(min(max(turns - k, 0.0), 1.0) for k in range(1, groups))]
