@@ -16,6 +16,7 @@ from wherewhat_pl.networks.feature_maps import FeatureMaps
 Source = Literal["auto", "files", "official", "rendered", "generated"]
 Loss = Literal["ps", "infogan", "gan"]
 Prior = Literal["normal", "uniform"]
+First = Literal["coarse", "fine"]
 Precision = Literal["32-true", "bf16-mixed"]
 Resume = Literal["auto", "never"]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
@@ -124,8 +125,9 @@ class ModelConfig:
     # none (C_global-m) | a kind that a plug-in defines
     mask: str = "rectangles"
     prior: Prior = "normal"  # latents from N(0, I), or uniform on [-2, 2]
-    # the first module's latents alone for so many kimg, then each further module's faded in over as many
+    # one module's latents alone for so many kimg, then each further module's faded in over as many
     progressive_kimg: Kimg | None = None
+    progressive_first: First = "coarse"  # from the module of the fewest pixels up, or from the finest one down
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)  # D and Q, each with weights of its own
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)  # what Q has of its own

@@ -117,10 +117,10 @@ class DisentanglingGAN(pl.LightningModule):
         """Perturbed dimensions ``[count]`` int64, of those that are there, and each one's epsilon, ``[count]``."""
         ps, there = self.config.model.ps, self._latents_there
         if ps.cascade_kimg is None:
-            dimensions = torch.randint(there, (count,), device=self.device)
+            dimensions = torch.randint(there.start, there.stop, (count,), device=self.device)
         else:
-            current = int(self.images_seen / (ps.cascade_kimg * 1000)) % there
-            dimensions = torch.full((count,), current, device=self.device)
+            turn = int(self.images_seen / (ps.cascade_kimg * 1000)) % (there.stop - there.start)
+            dimensions = torch.full((count,), there.start + turn, device=self.device)
         if ps.random_epsilon:
             epsilon = ps.epsilon * RANDOM_EPSILON_STD * torch.randn(count, device=self.device)
         else:
@@ -218,14 +218,14 @@ class DisentanglingGAN(pl.LightningModule):
             paired = images if pairs == count else torch.cat([images[:pairs], images[count:]])
             codes, perturbed_codes = self._recognize(paired).chunk(2)
             recognition = losses.perceptual_simplicity(
-                latents[:pairs, :there], perturbed[:, :there], codes, perturbed_codes, dimensions
+                latents[:pairs, there], perturbed[:, there], codes, perturbed_codes, dimensions - there.start
             ).mean()
         else:
             images = self.generator(latents)
             recognition = images.new_zeros(())
             if self.config.model.loss == "infogan":
                 codes = self._recognize(images)
-                recognition = losses.infogan(latents[:, :there], codes, self.config.model.infogan.norm).mean()
+                recognition = losses.infogan(latents[:, there], codes, self.config.model.infogan.norm).mean()
         scores = self.discriminator(self._augmented(images[:count]))  # the adversarial term uses G(z) only
         return losses.generator_adversarial(scores).mean(), recognition
 
@@ -254,15 +254,16 @@ class DisentanglingGAN(pl.LightningModule):
     def _recognize(self, images: Tensor) -> Tensor:
         """Codes of the latents that are there: of others Q would learn to give 0, whatever it sees, and go on so."""
         assert self.recognizer is not None
-        return self.recognizer(images)[:, : self._latents_there]  # type: ignore[no-any-return]
+        return self.recognizer(images)[:, self._latents_there]  # type: ignore[no-any-return]
 
     @property
     def _shares(self) -> list[float] | None:
         """What :func:`faded_in` says of each module's latents now; None once (or where) all are there."""
-        kimg, groups = self.config.model.progressive_kimg, len(self.generator.latents_of_modules)
-        if kimg is None or self.images_seen >= 1000 * kimg * groups:
+        model, groups = self.config.model, len(self.generator.latents_of_modules)
+        if model.progressive_kimg is None or self.images_seen >= 1000 * model.progressive_kimg * groups:
             return None
-        return faded_in(groups, self.images_seen / (1000 * kimg))
+        shares = faded_in(groups, self.images_seen / (1000 * model.progressive_kimg))
+        return shares if model.progressive_first == "coarse" else shares[::-1]
 
     @property
     def _spread(self) -> Tensor:
@@ -271,10 +272,14 @@ class DisentanglingGAN(pl.LightningModule):
         return torch.cat([torch.full((count,), share, device=self.device) for count, share in parts])
 
     @property
-    def _latents_there(self) -> int:
+    def _latents_there(self) -> slice:
+        """Those with a share of their spread: the first ones, or the last."""
         if self._shares is None:
-            return self.num_latents
-        return sum(n for n, share in zip(self.generator.latents_of_modules, self._shares, strict=True) if share > 0)
+            return slice(0, self.num_latents)
+        groups = zip(self.generator.latents_of_modules, self._shares, strict=True)
+        there = sum(count for count, share in groups if share > 0)
+        coarse = self.config.model.progressive_first == "coarse"
+        return slice(0, there) if coarse else slice(self.num_latents - there, self.num_latents)
 
     @property
     def _recognition_weight(self) -> float:

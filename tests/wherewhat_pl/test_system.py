@@ -113,21 +113,35 @@ def test_random_epsilon_has_the_published_spread(tiny):
     assert epsilon.std().item() == pytest.approx(6.0, rel=0.05)
 
 
-def test_modules_latents_come_one_after_another(tiny):
+@pytest.mark.parametrize(("first", "late"), [("coarse", [2]), ("fine", [0, 1])])
+def test_modules_latents_come_one_after_another(tiny, first, late):
     settings = ("model.progressive_kimg=0.01", "model.prior=uniform", "model.ps.random_epsilon=false")
-    system = DisentanglingGAN(tiny(*settings), 3)  # a module of two latents, then one of one
+    system = DisentanglingGAN(tiny(*settings, f"model.progressive_first={first}"), 3)  # modules of two latents and one
     for system.images_seen, share in ((0, 0), (8, 0), (12, 0.2), (18, 0.8), (20, 1), (40, 1)):
+        shares = torch.ones(3).index_fill(0, torch.tensor(late), share)
         reach = system.sample_latents(4000).abs().amax(0)
-        assert reach.tolist() == pytest.approx([2, 2, 2 * share], abs=0.02)
+        torch.testing.assert_close(reach, 2 * shares, atol=0.02, rtol=0)
         dimensions, epsilon = system.sample_perturbation(100)
-        assert set(dimensions.tolist()) == ({0, 1, 2} if share else {0, 1})
-        torch.testing.assert_close(epsilon, torch.tensor([3.0, 3.0, 3.0 * share])[dimensions])
+        assert set(dimensions.tolist()) == {0, 1, 2} - (set() if share else set(late))
+        torch.testing.assert_close(epsilon, 3 * shares[dimensions])
+
+
+def test_a_cascade_goes_round_the_latents_that_are_there(tiny):
+    settings = ("model.progressive_kimg=0.01", "model.ps.cascade_kimg=0.004", "model.progressive_first=fine")
+    system = DisentanglingGAN(tiny(*settings), 3)
+    seen = []
+    for system.images_seen in (0, 4, 8, 12, 16, 20):
+        seen.append(system.sample_perturbation(1)[0].item())
+    assert seen == [2, 2, 2, 0, 1, 2]
 
 
 @pytest.mark.parametrize("loss", ["ps", "infogan"])
-def test_codes_of_latents_that_are_still_to_come_are_left_free(tiny, loss):
-    system = DisentanglingGAN(tiny(f"model.loss={loss}", "model.progressive_kimg=0.01"), 3)
-    for system.images_seen, learned in ((0, [True, True, False]), (12, [True, True, True])):
+@pytest.mark.parametrize(("first", "there"), [("coarse", [True, True, False]), ("fine", [False, False, True])])
+def test_codes_of_latents_that_are_still_to_come_are_left_free(tiny, loss, first, there):
+    system = DisentanglingGAN(
+        tiny(f"model.loss={loss}", "model.progressive_kimg=0.01", f"model.progressive_first={first}"), 3
+    )
+    for system.images_seen, learned in ((0, there), (12, [True, True, True])):
         system.zero_grad()
         system.generator_losses(*system.draw(4))[1].backward()
         assert (system.recognizer.output.weight.grad.abs().sum(1) > 0).tolist() == learned
