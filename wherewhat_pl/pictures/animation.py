@@ -19,7 +19,8 @@ def traversal_frames(images: Tensor, masks: Tensor | None, names: Sequence[str])
 
     Args:
         images: ``[k, S, F, C, H, H]`` in about [-1, 1]: k latents, S base codes, F values.
-        masks: ``[k, S, F, H, H]`` in [0, 1], each latent's own; None: no masks beside the images.
+        masks: ``[k, S, F, H, H]`` in [0, 1], each latent's own, whose place stays empty where it is zero; None: no masks
+            beside the images.
         names: k labels.
 
     Returns:
@@ -38,13 +39,15 @@ def traversal_frames(images: Tensor, masks: Tensor | None, names: Sequence[str])
         for latent in range(latents):
             left, top = latent % across * width + APART // 2, latent // across * height
             pen.text((left, top + 2), shortened(names[latent], font, width - APART), fill=INK, font=font)
-            shown = []
+            shown: list[Tensor | None] = []
             for code, image in enumerate(images[latent, :, column]):
                 shown.append(to_uint8(image))
                 if masks is not None:
-                    shown.append(mask_over_image(image, masks[latent, code, column].cpu()))
+                    mask = masks[latent, code, column].cpu()
+                    shown.append(mask_over_image(image, mask) if mask.any() else None)
             for number, pixels in enumerate(shown):
-                canvas.paste(tile(pixels), (left + number * (side + GAP), top + LABEL_HEIGHT))
+                if pixels is not None:
+                    canvas.paste(tile(pixels), (left + number * (side + GAP), top + LABEL_HEIGHT))
         return canvas
 
     frames = [frame(column) for column in range(columns)]

@@ -47,6 +47,8 @@ class Traversal:
 def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None) -> Image.Image:
     """Draw a traversal: label, ``columns`` images, and, where there are masks, the mask and the mask over the image.
 
+    A latent without a mask has the word "everywhere" in their place.
+
     Args:
         traversal: what is drawn.
         latents: a row for each of these; None: for all, the one that changes most first.
@@ -73,10 +75,12 @@ def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None
         for number, line in enumerate(lines):
             pen.text((4, top + side / 2 - 12 + 14 * number), shortened(line, font), fill=INK, font=font)
         tiles = list(to_uint8(traversal.images[latent]))
-        if traversal.masks is not None:
+        if traversal.masks is not None and traversal.masks[latent].any():
             mask = traversal.masks[latent].cpu().clamp(0, 1)
             tiles += [(mask * 255).to(torch.uint8)[None].expand(3, -1, -1), mask_over_image(traversal.base_image, mask)]
-        for left, pixels in zip(lefts, tiles, strict=True):
+        elif traversal.masks is not None:
+            pen.text((lefts[-1] - GAP / 2, top + side / 2), "everywhere", fill=INK, font=font, anchor="mm")
+        for left, pixels in zip(lefts, tiles, strict=False):  # the places of masks stay empty without one
             canvas.paste(tile(pixels), (left, top))
     return canvas
 

@@ -73,6 +73,15 @@ def test_the_picture_has_a_row_per_latent_and_two_columns_for_masks():
     assert np.asarray(with_masks).dtype == np.uint8
 
 
+def test_beside_a_latent_without_a_mask_none_is_drawn():
+    drawn = np.asarray(traversal_picture(traverse(Halves(), torch.zeros(3), columns=5), [0, 2]))[18:, -140:]
+    masked, unmasked = drawn[:64], drawn[66:130]
+    assert (masked.min(2) == 0).any(1).all(), "black where the mask is zero"
+    assert (unmasked[:20] == 255).all()
+    assert (unmasked[-20:] == 255).all()
+    assert (unmasked[20:-20] < 255).any(), "the word in the middle"
+
+
 def test_pixels_are_clipped_scaled_and_grey_is_repeated():
     pixels = to_uint8(torch.tensor([-5.0, -1.0, 0.0, 1.0, 5.0]).view(1, 1, 5))
     assert pixels[0, 0].tolist() == [0, 0, 128, 255, 255]
