@@ -17,7 +17,8 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def system_of(*overrides: str) -> DisentanglingGAN:
-    return DisentanglingGAN(load_config("shapes3d_quick", ["trainer.cuda_graphs=true", *overrides]))
+    settings = ["trainer.cuda_graphs=true", "model.progressive_kimg=null", *overrides]
+    return DisentanglingGAN(load_config("shapes3d_quick", settings))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def traversal_frames(images: Tensor, masks: Tensor | None, names: Sequence[str])
 
     Args:
         images: ``[k, S, F, C, H, H]`` in about [-1, 1]: k latents, S base codes, F values.
-        masks: ``[k, S, F, H, H]`` in [0, 1], each latent's own, whose place stays empty where it is zero; None: no masks
+        masks: ``[k, S, F, H, H]`` in [0, 1], each latent's own; where it is zero its place stays empty. None: no masks
             beside the images.
         names: k labels.
 

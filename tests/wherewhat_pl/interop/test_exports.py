@@ -237,7 +237,7 @@ def test_a_folder_like_a_hubs_is_written_and_read(mixed, tmp_path):
 
 def test_a_model_ships_with_the_package_and_its_masks_lie_where_its_latents_act(monkeypatch, tmp_path, command):
     model = load("pretrained:shapes3d_quick")
-    assert (model.num_latents, model.resolution, model.has_recognizer) == (10, 16, True)
+    assert (model.num_latents, model.resolution, model.has_recognizer) == (7, 16, True)
     floor = model.names.index("floor hue")
     latents = model.sample(64)
     changed = latents.clone()
