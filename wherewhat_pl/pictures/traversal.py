@@ -75,10 +75,10 @@ def traversal_picture(traversal: Traversal, latents: Sequence[int] | None = None
         for number, line in enumerate(lines):
             pen.text((4, top + side / 2 - 12 + 14 * number), shortened(line, font), fill=INK, font=font)
         tiles = list(to_uint8(traversal.images[latent]))
-        if traversal.masks is not None and traversal.masks[latent].any():
-            mask = traversal.masks[latent].cpu().clamp(0, 1)
+        mask = None if traversal.masks is None else traversal.masks[latent].cpu().clamp(0, 1)
+        if mask is not None and mask.any():
             tiles += [(mask * 255).to(torch.uint8)[None].expand(3, -1, -1), mask_over_image(traversal.base_image, mask)]
-        elif traversal.masks is not None:
+        elif mask is not None:
             pen.text((lefts[-1] - GAP / 2, top + side / 2), "everywhere", fill=INK, font=font, anchor="mm")
         for left, pixels in zip(lefts, tiles, strict=False):  # the places of masks stay empty without one
             canvas.paste(tile(pixels), (left, top))
