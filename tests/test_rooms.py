@@ -19,6 +19,7 @@ ORDER = (
     "wherewhat_pl.signals",
     "wherewhat_pl.distributed",
     "wherewhat_pl.augment",
+    "wherewhat_pl.instance_noise",
     "wherewhat_pl.plugins",
     "wherewhat_pl.memory",
     "wherewhat_pl.recorded",

@@ -137,6 +137,7 @@ class ModelConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    instance_noise: Amount = 0.0  # standard deviation of smooth noise on all that D sees (instance_noise.py)
 
 
 @dataclass

@@ -32,6 +32,7 @@ from wherewhat_pl.distributed import (
     sum_over_processes,
 )
 from wherewhat_pl.errors import ConfigError, NonFiniteError
+from wherewhat_pl.instance_noise import add_smooth_noise
 from wherewhat_pl.model import Model, build_generator, build_recognizer
 from wherewhat_pl.networks.critic import Critic
 from wherewhat_pl.networks.latents import faded_in, sample_prior
@@ -249,7 +250,10 @@ class DisentanglingGAN(pl.LightningModule):
         return fake_scores, real_scores
 
     def _augmented(self, images: Tensor) -> Tensor:
-        return images if self.augment is None else self.augment(images)
+        if self.augment is not None:
+            images = self.augment(images)
+        std = self.config.model.instance_noise
+        return add_smooth_noise(images, std) if std > 0 else images
 
     def _recognize(self, images: Tensor) -> Tensor:
         """Codes of the latents that are there: of others Q would learn to give 0, whatever it sees, and go on so."""
