@@ -66,6 +66,7 @@ class OtherFeatureMaps:
 @dataclass
 class RecognizerConfig:
     feature_maps: OtherFeatureMaps = field(default_factory=OtherFeatureMaps)
+    noise: Amount = 0.0  # standard deviation of white noise on what Q sees in training, for images in [-1, 1]
 
 
 @dataclass

@@ -256,8 +256,14 @@ class DisentanglingGAN(pl.LightningModule):
         return add_smooth_noise(images, std) if std > 0 else images
 
     def _recognize(self, images: Tensor) -> Tensor:
-        """Codes of the latents that are there: of others Q would learn to give 0, whatever it sees, and go on so."""
+        """Codes of the latents that are there: of others Q would learn to give 0, whatever it sees, and go on so.
+
+        With noise on its images Q has to read what one sees: G cannot tell it a latent by what is too faint for that.
+        """
         assert self.recognizer is not None
+        std = self.config.model.recognizer.noise
+        if std > 0:
+            images = torch.add(images, torch.randn_like(images), alpha=std)
         return self.recognizer(images)[:, self._latents_there]  # type: ignore[no-any-return]
 
     @property

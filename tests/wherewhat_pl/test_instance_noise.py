@@ -61,3 +61,18 @@ def test_only_the_discriminator_sees_it_and_it_sees_it_on_reals_and_fakes(tiny):
     reals = noised["discriminator"][1][4:]
     assert len(reals.flatten(1).unique(dim=0)) == 4, "the images were all alike"
     assert plain["discriminator"][1][4:].equal(torch.zeros(4, 3, 8, 8))
+
+
+@pytest.mark.parametrize("loss", ["ps", "infogan"])
+def test_the_recognizer_sees_noise_of_its_own_in_training(tiny, loss):
+    plain = seen_by(DisentanglingGAN(tiny(f"model.loss={loss}"), 3))
+    noised = seen_by(DisentanglingGAN(tiny(f"model.loss={loss}", "model.recognizer.noise=0.3"), 3))
+    added = noised["recognizer"][0] - plain["recognizer"][0]
+    assert added.std().item() == pytest.approx(0.3, rel=0.15)
+    assert noised["discriminator"][0].equal(plain["discriminator"][0])
+
+
+def test_a_trained_recognizer_reads_images_as_they_are(tiny):
+    model = DisentanglingGAN(tiny("model.recognizer.noise=0.3"), 3).model()
+    images = torch.randn(4, 3, 8, 8)
+    assert model.encode(images).equal(model.encode(images))

@@ -28,7 +28,7 @@ LATE = "model.generator.modules=[Const-8,Conv-id-1,Noise-1,ResConv-up-1,C_spgrou
             [MODULES, "model.mask=none"],
             [MODULES, "model.loss=infogan", "trainer.channels_last=false"],
             [MODULES, "model.augment.enabled=true"],
-            [MODULES, "model.instance_noise=0.3"],
+            [MODULES, "model.instance_noise=0.3", "model.recognizer.noise=0.3"],
         ],
         fast=3,
     ),
