@@ -25,4 +25,4 @@ def add_smooth_noise(images: Tensor, std: float) -> Tensor:
     grid = torch.randn(*shape, GRID, GRID, device=images.device, dtype=images.dtype)
     shift = torch.randn(*shape, 1, 1, device=images.device, dtype=images.dtype)
     field = interpolate(grid + shift, size=images.shape[2:], mode="bilinear", align_corners=True)
-    return torch.add(images, field, alpha=std)
+    return images + std * field

@@ -263,7 +263,7 @@ class DisentanglingGAN(pl.LightningModule):
         assert self.recognizer is not None
         std = self.config.model.recognizer.noise
         if std > 0:
-            images = torch.add(images, torch.randn_like(images), alpha=std)
+            images = images + std * torch.randn_like(images)
         return self.recognizer(images)[:, self._latents_there]  # type: ignore[no-any-return]
 
     @property
