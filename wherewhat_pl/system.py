@@ -227,7 +227,7 @@ class DisentanglingGAN(pl.LightningModule):
             if self.config.model.loss == "infogan":
                 codes = self._recognize(images)
                 recognition = losses.infogan(latents[:, there], codes, self.config.model.infogan.norm).mean()
-        scores = self.discriminator(self._augmented(images[:count]))  # the adversarial term uses G(z) only
+        scores = self.discriminator(self._shown_to_d(images[:count]))  # the adversarial term uses G(z) only
         return losses.generator_adversarial(scores).mean(), recognition
 
     def discriminator_losses(self, reals: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -240,16 +240,17 @@ class DisentanglingGAN(pl.LightningModule):
         loss = losses.discriminator_adversarial(fake_scores, real_scores).mean()
         r1 = loss.new_zeros(())
         if self._is_r1_step:
-            r1 = losses.r1_penalty(lambda images: self.discriminator.forward(self._augmented(images)), reals).mean()
+            r1 = losses.r1_penalty(lambda images: self.discriminator.forward(self._shown_to_d(images)), reals).mean()
         return loss, r1, real_scores.mean(), fake_scores.mean()
 
     def _scores(self, fakes: Tensor, reals: Tensor) -> tuple[Tensor, Tensor]:
         """D's scores of both, in one pass; its minibatch statistics see fakes or reals, never a mixture."""
-        images = torch.cat([self._augmented(fakes), self._augmented(reals)])
+        images = torch.cat([self._shown_to_d(fakes), self._shown_to_d(reals)])
         fake_scores, real_scores = self.discriminator(images, batches=2).chunk(2)
         return fake_scores, real_scores
 
-    def _augmented(self, images: Tensor) -> Tensor:
+    def _shown_to_d(self, images: Tensor) -> Tensor:
+        """The images as D sees them: augmented, and under smooth noise, where an experiment says so."""
         if self.augment is not None:
             images = self.augment(images)
         std = self.config.model.instance_noise

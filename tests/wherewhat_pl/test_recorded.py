@@ -27,7 +27,6 @@ def system_of(*overrides: str) -> DisentanglingGAN:
         ((), True),
         (("trainer.cuda_graphs=false",), False),
         (("model.augment.enabled=true",), False),
-        (("model.instance_noise=0.3",), True),
         (("model.ps.cascade_kimg=1",), False),
         (("model.r1.final_gamma=0.1",), False),
         (("model.progressive_kimg=1",), False),

@@ -130,7 +130,7 @@ def append_minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
 
 class PlainGAN(DisentanglingGAN):
     def _scores(self, fakes: Tensor, reals: Tensor) -> tuple[Tensor, Tensor]:
-        return self.discriminator(self._augmented(fakes)), self.discriminator(self._augmented(reals))
+        return self.discriminator(self._shown_to_d(fakes)), self.discriminator(self._shown_to_d(reals))
 
 
 _PLAIN: dict[type[nn.Module], type[nn.Module]] = {
