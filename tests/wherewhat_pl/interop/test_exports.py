@@ -250,7 +250,10 @@ def test_a_model_ships_with_the_package_and_its_masks_lie_where_its_latents_act(
     assert (tmp_path / "shapes3d_quick_generated" / "sheet.png").exists(), "not beside the package's file"
 
 
-@pytest.mark.parametrize(("name", "named", "where"), [("celeba_quick", "skin tone", 12), ("dsprites_quick", "size", 4)])
+@pytest.mark.parametrize(
+    ("name", "named", "where"),
+    [("shapes3d_hour", "object hue", 8), ("celeba_quick", "skin tone", 12), ("dsprites_quick", "size", 4)],
+)
 def test_the_others_that_ship_change_the_middle_of_the_picture_by_what_they_name(name, named, where):
     model = load(f"pretrained:{name}")
     assert (SHIPPED / f"{name}.safetensors").stat().st_size < 1_000_000
