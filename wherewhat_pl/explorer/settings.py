@@ -11,7 +11,7 @@ from wherewhat_pl.errors import ConfigError
 class ExploreSettings:
     """Which model, and how it is shown."""
 
-    run: str = "pretrained:shapes3d_quick"  # a run's folder, or a model's file: .safetensors, .pt or our own .onnx
+    run: str = "pretrained:shapes3d_hour"  # a run's folder, or a model's file: .safetensors, .pt or our own .onnx
     checkpoint: str | None = None  # of a run: a file, or the name of one in its checkpoints/; null: the newest
     export: str | None = None  # a folder to write the explorer into, for any web server; null: open it here
     port: int | None = None  # of this machine; null: 8765 or the next free one, 0: any free one

@@ -118,7 +118,7 @@ def test_an_exported_decoder_is_taken_as_it_is_and_another_one_refused(trained, 
 def test_without_a_run_it_shows_the_model_that_ships_until_ctrl_c():
     words = [sys.executable, "-m", "wherewhat_pl", "explore", "port=0", "open_browser=false"]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert "shapes3d_quick" in process.stdout.readline()
+        assert "shapes3d_hour" in process.stdout.readline()
         url = re.search(r"http://127.0.0.1:\d+/", process.stdout.readline())[0]
         meta = json.loads(urllib.request.urlopen(url + "meta.json").read())
         process.send_signal(signal.SIGINT)
