@@ -10,6 +10,8 @@ from torch import Tensor
 
 from wherewhat_pl.networks.layers import in_float32
 
+SMALLEST = 1e-16  # square of a length below which a step is none: of images in [-1, 1], per pixel, squared
+
 
 def generator_adversarial(fake_scores: Tensor) -> Tensor:
     """softplus(-D(G(z))), the non-saturating loss: ``[B, 1] -> [B]``."""
@@ -61,6 +63,29 @@ def perceptual_simplicity(
     first = torch.where(is_perturbed, codes, average)
     second = torch.where(is_perturbed, perturbed_codes, average)
     return 0.5 * ((latents - first).square().sum(1) + (perturbed - second).square().sum(1))
+
+
+def isometry(moves: Tensor, dimensions: Tensor) -> Tensor:
+    """How unlike an isometry G is, by short steps along its latents: a scalar, 0 if all is even and orthogonal.
+
+    From each place m steps are taken along different latents. Their Gram matrix should be the same everywhere: the
+    mean squared length of each latent's steps on the diagonal, zeros beside it. The squared distance to that, over m and
+    the square of the mean of all lengths (so a latent that hardly does anything may begin anywhere). The diagonal is
+    what path length regularization asks for (Karras et al. 2020), here of each latent by itself; the rest is what
+    the orthogonal Jacobian does (Wei et al. 2021).
+
+    Args:
+        moves: images after a step less those before it, ``[B, m, C, H, W]``.
+        dimensions: the latents stepped along ``[B, m]`` int64, different ones in each row.
+    """
+    with in_float32(moves):
+        moves = moves.float().flatten(2)
+        gram = moves @ moves.mT / moves.shape[2]
+        lengths = gram.diagonal(dim1=1, dim2=2)
+        same = (dimensions.flatten()[:, None] == dimensions.flatten()).float()
+        means = same @ lengths.flatten() / same.sum(1)
+        off = gram - torch.diag_embed(means.view_as(lengths))
+        return off.square().sum((1, 2)).mean() / (moves.shape[1] * lengths.mean().square().clamp(min=SMALLEST))
 
 
 def infogan(latents: Tensor, codes: Tensor, norm: float = 2.0) -> Tensor:

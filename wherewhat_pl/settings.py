@@ -85,6 +85,12 @@ class InfoGANConfig:
 
 
 @dataclass
+class IsometryConfig:
+    weight: Amount = 0.0  # of what keeps steps along a latent alike everywhere, and latents apart (losses.py)
+    step: Annotated[float, Range(1e-3, 100)] = 0.5  # length of a step, toward the middle
+
+
+@dataclass
 class R1Config:
     gamma: Amount = 100.0  # must be tuned per resolution
     final_gamma: Amount | None = None  # gamma falls to it, geometrically, while the rates do (optimizer.falling)
@@ -134,6 +140,7 @@ class ModelConfig:
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)  # what Q has of its own
     ps: PerceptualSimplicityConfig = field(default_factory=PerceptualSimplicityConfig)
     infogan: InfoGANConfig = field(default_factory=InfoGANConfig)
+    isometry: IsometryConfig = field(default_factory=IsometryConfig)
     r1: R1Config = field(default_factory=R1Config)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
@@ -237,6 +244,7 @@ REFERENCE: dict[str, Any] = {
     "model": {
         "prior": "normal",
         "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True, "pairs": 1.0},
+        "isometry": {"weight": 0.0},
         "r1": {"gamma": 100.0, "interval": 16},
         "optimizer": {
             "learning_rate": 0.002,

@@ -40,8 +40,9 @@ from wherewhat_pl.recorded import Recordings
 from wherewhat_pl.settings import ExperimentConfig
 
 RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)
+STEPS_AT_A_PLACE = 2  #: of the isometry term, each along another latent
 
-TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "r1", "real_score", "fake_score")
+TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "isometry", "r1", "real_score", "fake_score")
 
 
 class DisentanglingGAN(pl.LightningModule):
@@ -128,6 +129,12 @@ class DisentanglingGAN(pl.LightningModule):
             epsilon = torch.full((count,), float(ps.epsilon), device=self.device)
         return dimensions, epsilon if self._shares is None else epsilon * self._spread[dimensions]
 
+    def sample_directions(self, count: int) -> Tensor:
+        """Latents to step along from each place, ``[count, m]`` int64: different ones, of those that are there."""
+        there = self._latents_there
+        shuffled = torch.rand(count, there.stop - there.start, device=self.device).argsort(1)
+        return there.start + shuffled[:, :STEPS_AT_A_PLACE]
+
     # ---------------------------------------------------------------- one step
 
     def training_step(self, reals: Tensor, batch_idx: int) -> None:
@@ -158,7 +165,7 @@ class DisentanglingGAN(pl.LightningModule):
         if self.config.trainer.channels_last:
             reals = reals.contiguous(memory_format=torch.channels_last)
 
-        adversarial, recognition = self._gradients(generator_optimizer, self.generator_phase, reals)
+        adversarial, recognition, isometry = self._gradients(generator_optimizer, self.generator_phase, reals)
         self._move(generator_optimizer)
         score_loss, r1, real_scores, fake_scores = self._gradients(
             discriminator_optimizer, self.discriminator_phase, reals
@@ -171,18 +178,19 @@ class DisentanglingGAN(pl.LightningModule):
 
         has_r1 = torch.full_like(r1, float(self._is_r1_step))
         self._sums += torch.stack(
-            [adversarial, score_loss, recognition, r1, real_scores, fake_scores, torch.ones_like(r1), has_r1]
+            [adversarial, score_loss, recognition, isometry, r1, real_scores, fake_scores, torch.ones_like(r1), has_r1]
         )
         self.images_seen += self.config.trainer.batch_size
 
     def generator_phase(self, reals: Tensor) -> Tensor:
-        """Gradients of G and Q from as many fakes as there are ``reals``; returns their two losses ``[2]``."""
+        """Gradients of G and Q from as many fakes as there are ``reals``; returns their three losses ``[3]``."""
         parts, terms = self.config.trainer.accumulate, []
         with frozen(self.discriminator):
             for drawn in zip(*(split_groups(drawn, parts) for drawn in self.draw(len(reals))), strict=True):
-                adversarial, recognition = self.generator_losses(*drawn)
-                self._backward(adversarial + self._recognition_weight * recognition)
-                terms.append(torch.stack([adversarial, recognition]).detach())
+                adversarial, recognition, isometry = self.generator_losses(*drawn)
+                loss = adversarial + self._recognition_weight * recognition
+                self._backward(loss + self.config.model.isometry.weight * isometry)
+                terms.append(torch.stack([adversarial, recognition, isometry]).detach())
         return mean_of(terms)
 
     def discriminator_phase(self, reals: Tensor) -> Tensor:
@@ -195,40 +203,60 @@ class DisentanglingGAN(pl.LightningModule):
             terms.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
         return mean_of(terms)
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What a G phase draws for ``count`` images: latents ``[count, n]``, perturbed dimensions, and their epsilon.
+    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a G phase draws for ``count`` images.
 
-        Both are ``[pairs]``, where a share ``model.ps.pairs`` of the images is perturbed; empty for other losses.
+        Returns:
+            Latents ``[count, n]``; perturbed dimensions and their epsilon, ``[pairs]``, where a share
+            ``model.ps.pairs`` of the images is perturbed, empty for other losses; directions ``[count, m]``, empty
+            without isometry.
         """
-        latents = self.sample_latents(count)
-        if self.config.model.loss != "ps":
-            return latents, latents.new_empty(0, dtype=torch.int64), latents.new_empty(0)
-        return latents, *self.sample_perturbation(math.ceil(self.config.model.ps.pairs * count))
+        latents, model = self.sample_latents(count), self.config.model
+        dimensions, epsilon = latents.new_empty(0, dtype=torch.int64), latents.new_empty(0)
+        if model.loss == "ps":
+            dimensions, epsilon = self.sample_perturbation(math.ceil(model.ps.pairs * count))
+        directions = dimensions.new_empty(0) if model.isometry.weight == 0 else self.sample_directions(count)
+        return latents, dimensions, epsilon, directions
 
-    def generator_losses(self, latents: Tensor, dimensions: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
-        """Means over the batch of G's adversarial loss and of the recognition loss (PS or InfoGAN, lambda 1).
+    def generator_losses(
+        self, latents: Tensor, dimensions: Tensor, epsilon: Tensor, directions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Means over the batch of G's adversarial, the recognition (PS or InfoGAN, lambda 1) and the isometry loss.
 
         Args:
-            latents, dimensions, epsilon: as :meth:`draw` gives them.
+            latents, dimensions, epsilon, directions: as :meth:`draw` gives them.
         """
-        count, pairs = len(latents), len(dimensions)
-        there = self._latents_there
+        there, pairs = self._latents_there, len(dimensions)
+        perturbed, stepped = losses.perturb(latents[:pairs], dimensions, epsilon), self._steps(latents, directions)
+        parts = [len(latents), pairs, len(stepped)]
+        images, perturbed_images, stepped_images = self.generator(torch.cat([latents, perturbed, stepped])).split(parts)
+        isometry = images.new_zeros(())
+        if len(stepped):
+            places = len(stepped) // directions.shape[1]
+            moves = stepped_images.unflatten(0, (places, -1)) - images[:places, None]
+            isometry = losses.isometry(moves, directions[:places])
         if self.config.model.loss == "ps":
-            perturbed = losses.perturb(latents[:pairs], dimensions, epsilon)
-            images = self.generator(torch.cat([latents, perturbed]))
-            paired = images if pairs == count else torch.cat([images[:pairs], images[count:]])
-            codes, perturbed_codes = self._recognize(paired).chunk(2)
+            codes, perturbed_codes = self._recognize(torch.cat([images[:pairs], perturbed_images])).chunk(2)
             recognition = losses.perceptual_simplicity(
                 latents[:pairs, there], perturbed[:, there], codes, perturbed_codes, dimensions - there.start
             ).mean()
+        elif self.config.model.loss == "infogan":
+            codes = self._recognize(images)
+            recognition = losses.infogan(latents[:, there], codes, self.config.model.infogan.norm).mean()
         else:
-            images = self.generator(latents)
             recognition = images.new_zeros(())
-            if self.config.model.loss == "infogan":
-                codes = self._recognize(images)
-                recognition = losses.infogan(latents[:, there], codes, self.config.model.infogan.norm).mean()
-        scores = self.discriminator(self._shown_to_d(images[:count]))  # the adversarial term uses G(z) only
-        return losses.generator_adversarial(scores).mean(), recognition
+        scores = self.discriminator(self._shown_to_d(images))  # the adversarial term uses G(z) only
+        return losses.generator_adversarial(scores).mean(), recognition, isometry
+
+    def _steps(self, latents: Tensor, directions: Tensor) -> Tensor:
+        """Latents after a step along each direction of each place, ``[places * m, n]``; of the batch's first places,
+        so many that there are no more steps than images."""
+        if not len(directions):
+            return latents[:0]
+        directions = directions[: max(1, len(latents) // directions.shape[1])]
+        places, along = latents[: len(directions)].repeat_interleave(directions.shape[1], 0), directions.flatten()
+        sizes = -self.config.model.isometry.step * places.gather(1, along[:, None]).squeeze(1).sign()
+        return losses.perturb(places, along, sizes if self._shares is None else sizes * self._spread[along])
 
     def discriminator_losses(self, reals: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
@@ -456,13 +484,15 @@ class DisentanglingGAN(pl.LightningModule):
         if not batches:
             return {}
         means = {name: total / batches for name, total in zip(TERMS, totals, strict=True)}
-        r1, recognition = means.pop("r1") * batches, means.pop("recognition")
+        r1, recognition, isometry = means.pop("r1") * batches, means.pop("recognition"), means.pop("isometry")
         if r1_batches:
             means["r1"] = r1 / r1_batches
         if self.config.model.loss == "ps":  # both forms of the same loss: the published code's, and the paper's mean
             means |= {"ps": recognition, "ps_paper_form": recognition * 2 / self.num_latents}
         elif self.config.model.loss == "infogan":
             means["infogan"] = recognition
+        if self.config.model.isometry.weight > 0:
+            means["isometry"] = isometry
         if self.augment is not None:
             means["augment_probability"] = float(self.augment.probability)
         return means

@@ -40,3 +40,37 @@ def test_infogan_is_a_p_norm():
     latents, codes = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])
     assert losses.infogan(latents, codes, 2.0) == 5
     assert losses.infogan(latents, codes, 1.0) == 7
+
+
+def test_even_orthogonal_steps_cost_nothing():
+    """A linear G with orthogonal columns of different lengths is what the term asks for."""
+    columns = torch.linalg.qr(torch.randn(12, 3))[0] * torch.tensor([1.0, 3.0, 0.1])
+    dimensions = torch.rand(8, 3).argsort(1)[:, :2]
+    moves = columns.T[dimensions].view(8, 2, 3, 2, 2)
+    assert losses.isometry(moves, dimensions) < 1e-12
+    assert losses.isometry(0 * moves, dimensions) == 0
+
+
+def test_isometry_is_half_the_squared_distance_of_gram_matrices():
+    moves, dimensions = torch.randn(6, 2, 1, 4, 4), torch.tensor([[0, 1], [1, 0], [2, 1], [0, 2], [3, 1], [1, 2]])
+    lengths = moves.square().mean((2, 3, 4))
+    total = 0.0
+    for b in range(6):
+        for k in range(2):
+            mean = lengths[dimensions == dimensions[b, k]].mean()
+            total += (lengths[b, k] - mean) ** 2
+        total += 2 * (moves[b, 0] * moves[b, 1]).mean() ** 2
+    expected = total / 6 / 2 / lengths.mean() ** 2
+    torch.testing.assert_close(losses.isometry(moves, dimensions), expected)
+    torch.testing.assert_close(losses.isometry(0.01 * moves, dimensions), expected)  # whatever is short beside what
+
+
+def test_a_step_that_is_longer_from_some_places_costs_more_on_a_long_latent():
+    """Two latents, orthogonal, each twice as long from one of two places as from the other."""
+    dimensions = torch.tensor([[0, 1], [0, 1]])
+    far = torch.zeros(2, 2, 1, 1, 4)
+    far[:, 0, ..., 0], far[:, 1, ..., 1] = 1.0, 0.1
+    on_long, on_short = far.clone(), far.clone()
+    on_long[0, 0] *= 2
+    on_short[0, 1] *= 2
+    assert losses.isometry(on_long, dimensions) > 1000 * losses.isometry(on_short, dimensions)

@@ -147,6 +147,38 @@ def test_codes_of_latents_that_are_still_to_come_are_left_free(tiny, loss, first
         assert (system.recognizer.output.weight.grad.abs().sum(1) > 0).tolist() == learned
 
 
+@pytest.mark.parametrize("loss", ["ps", "infogan", "gan"])
+def test_steps_are_taken_from_half_the_places_along_two_latents_each(tiny, loss):
+    """They ask for no more images than there are; D scores none of them, and Q reads none."""
+    system = DisentanglingGAN(tiny("model.isometry.weight=1", "model.isometry.step=0.3", f"model.loss={loss}"), 3)
+    seen = {}
+    for name in ("generator", "discriminator", *(["recognizer"] if system.recognizer else [])):
+        getattr(system, name).register_forward_pre_hook(lambda _, given, name=name: seen.__setitem__(name, given[0]))
+    latents, *drawn, directions = system.draw(8)
+    isometry = system.generator_losses(latents, *drawn, directions)[2]
+    pairs = 8 if loss == "ps" else 0
+    read = {"ps": {"recognizer": 16}, "infogan": {"recognizer": 8}, "gan": {}}[loss]
+    assert {name: len(given) for name, given in seen.items()} == {"generator": 16 + pairs, "discriminator": 8, **read}
+    steps = seen["generator"][8 + pairs :].view(4, 2, 3) - latents[:4, None]
+    along = torch.nn.functional.one_hot(directions[:4], 3)
+    torch.testing.assert_close(steps, -0.3 * latents[:4, None].sign() * along)
+    assert (directions[:, 0] != directions[:, 1]).all()
+    isometry.backward()
+    assert all(parameter.grad is not None for parameter in system.generator.parameters())
+
+
+def test_steps_are_along_latents_that_are_there_and_as_long_as_their_share(tiny):
+    settings = ("model.progressive_kimg=0.01", "model.progressive_first=fine", "model.isometry.weight=1")
+    system = DisentanglingGAN(tiny(*settings), 3)  # modules of two latents and one
+    for system.images_seen, there, share in ((0, {2}, 0), (12, {0, 1, 2}, 0.2), (40, {0, 1, 2}, 1)):
+        latents, *_, directions = system.draw(64)
+        assert set(directions.flatten().tolist()) == there
+        sizes = system._steps(latents, directions) - latents[: 64 // directions.shape[1]].repeat_interleave(
+            directions.shape[1], 0
+        )
+        torch.testing.assert_close(sizes.abs().amax(0), 0.5 * torch.tensor([share, share, 1.0]))
+
+
 def test_lazy_r1_corrects_the_discriminators_adam(tiny):
     ratio = 16 / 17
     generator_adam, discriminator_adam = DisentanglingGAN(tiny(), 3).configure_optimizers()

@@ -19,6 +19,7 @@ SHORT_NAMES = {
     "loss/discriminator_adversarial": "D",
     "loss/ps": "PS",
     "loss/infogan": "Q",
+    "loss/isometry": "iso",
     "loss/r1": "R1",
 }
 

@@ -25,6 +25,7 @@ SHORT_TRAINING = 1_000_000  #: images; the published models saw up to 25 million
 CURVES = (
     ("adversarial losses", {"loss/generator_adversarial": "G", "loss/discriminator_adversarial": "D"}),
     ("recognition loss", {"loss/ps": "PS", "loss/infogan": "InfoGAN"}),
+    ("isometry loss", {"loss/isometry": "isometry"}),
     ("R1 (squared gradient)", {"loss/r1": "R1"}),
 )
 
