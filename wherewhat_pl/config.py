@@ -120,11 +120,15 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         model.ps.pairs == 1 or config.trainer.accumulate == 1,
         f"model.ps.pairs={model.ps.pairs}: must be 1 with trainer.accumulate={config.trainer.accumulate}",
     )
-    require(
-        model.r1.final_gamma is None or (min(model.r1.gamma, model.r1.final_gamma, model.optimizer.falling) > 0),
-        f"model.r1.final_gamma={model.r1.final_gamma}: gamma falls while the rates do, to more than 0; "
-        "set model.optimizer.falling, the share of the training in which they do",
-    )
+    for key, weight, final in (
+        ("r1.final_gamma", model.r1.gamma, model.r1.final_gamma),
+        ("isometry.final_weight", model.isometry.weight, model.isometry.final_weight),
+    ):
+        require(
+            final is None or min(weight, final, model.optimizer.falling) > 0,
+            f"model.{key}={final}: falls while the rates do, from more than 0 to more than 0; "
+            "set model.optimizer.falling, the share of the training in which they do",
+        )
     require(
         bool(model.generator.modules),
         "model.generator.modules: is empty; list the modules, or set model.generator.latents to have the list made",

@@ -69,9 +69,9 @@ def isometry(moves: Tensor, dimensions: Tensor) -> Tensor:
     """How unlike an isometry G is, by short steps along its latents: a scalar, 0 if all is even and orthogonal.
 
     From each place m steps are taken along different latents. Their Gram matrix should be the same everywhere: the
-    mean squared length of each latent's steps on the diagonal, zeros beside it. The squared distance to that, over m and
-    the square of the mean of all lengths (so a latent that hardly does anything may begin anywhere). The diagonal is
-    what path length regularization asks for (Karras et al. 2020), here of each latent by itself; the rest is what
+    mean squared length of each latent's steps on the diagonal, zeros beside it. The squared distance to that, over m
+    and the square of the mean of all lengths (so a latent that hardly does anything may begin anywhere). The diagonal
+    is what path length regularization asks for (Karras et al. 2020), here of each latent by itself; the rest is what
     the orthogonal Jacobian does (Wei et al. 2021).
 
     Args:

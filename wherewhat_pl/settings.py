@@ -87,13 +87,14 @@ class InfoGANConfig:
 @dataclass
 class IsometryConfig:
     weight: Amount = 0.0  # of what keeps steps along a latent alike everywhere, and latents apart (losses.py)
+    final_weight: Amount | None = None  # it falls to this, geometrically, while the rates do (optimizer.falling)
     step: Annotated[float, Range(1e-3, 100)] = 0.5  # length of a step, toward the middle
 
 
 @dataclass
 class R1Config:
     gamma: Amount = 100.0  # must be tuned per resolution
-    final_gamma: Amount | None = None  # gamma falls to it, geometrically, while the rates do (optimizer.falling)
+    final_gamma: Amount | None = None  # gamma falls to it, likewise
     interval: Count = 16  # batches between two penalties, each multiplied by it (lazy regularization)
 
 
@@ -244,7 +245,7 @@ REFERENCE: dict[str, Any] = {
     "model": {
         "prior": "normal",
         "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True, "pairs": 1.0},
-        "isometry": {"weight": 0.0},
+        "isometry": {"weight": 0.0, "final_weight": None},
         "r1": {"gamma": 100.0, "interval": 16},
         "optimizer": {
             "learning_rate": 0.002,

@@ -42,7 +42,8 @@ from wherewhat_pl.settings import ExperimentConfig
 RANDOM_EPSILON_STD = 2.0  #: random epsilon is epsilon * N(0, 2^2)
 STEPS_AT_A_PLACE = 2  #: of the isometry term, each along another latent
 
-TERMS = ("generator_adversarial", "discriminator_adversarial", "recognition", "isometry", "r1", "real_score", "fake_score")
+ADVERSARIAL = ("generator_adversarial", "discriminator_adversarial")
+TERMS = (*ADVERSARIAL, "recognition", "isometry", "r1", "real_score", "fake_score")
 
 
 class DisentanglingGAN(pl.LightningModule):
@@ -189,7 +190,7 @@ class DisentanglingGAN(pl.LightningModule):
             for drawn in zip(*(split_groups(drawn, parts) for drawn in self.draw(len(reals))), strict=True):
                 adversarial, recognition, isometry = self.generator_losses(*drawn)
                 loss = adversarial + self._recognition_weight * recognition
-                self._backward(loss + self.config.model.isometry.weight * isometry)
+                self._backward(loss + self._isometry_weight * isometry)
                 terms.append(torch.stack([adversarial, recognition, isometry]).detach())
         return mean_of(terms)
 
@@ -334,8 +335,16 @@ class DisentanglingGAN(pl.LightningModule):
     @property
     def _gamma(self) -> float:
         """The weight of R1, less when G is close and small steps are taken (as in R3GAN, Huang et al. 2024)."""
-        r1 = self.config.model.r1
-        return r1.gamma if r1.final_gamma is None else r1.gamma * (r1.final_gamma / r1.gamma) ** (1 - self._rate)
+        return self._fallen(self.config.model.r1.gamma, self.config.model.r1.final_gamma)
+
+    @property
+    def _isometry_weight(self) -> float:
+        """Less when latents lie straight: what is large moves more pixels, and need not go less far for that."""
+        return self._fallen(self.config.model.isometry.weight, self.config.model.isometry.final_weight)
+
+    def _fallen(self, weight: float, final: float | None) -> float:
+        """A weight that falls to ``final``, geometrically, while the rates fall to 0."""
+        return weight if final is None else weight * (final / weight) ** (1 - self._rate)
 
     @property
     def _is_r1_step(self) -> bool:
@@ -380,8 +389,9 @@ class DisentanglingGAN(pl.LightningModule):
     def _is_recorded(self) -> bool:
         """Whether all steps do the same work, and one GPU does it by itself."""
         model, trainer = self.config.model, self.config.trainer
-        changing = model.r1.final_gamma is not None or (model.loss == "ps" and model.ps.cascade_kimg)
-        same = self.augment is None and self._shares is None and not changing
+        falling = model.r1.final_gamma is not None or model.isometry.final_weight is not None
+        cascading = model.loss == "ps" and model.ps.cascade_kimg
+        same = self.augment is None and self._shares is None and not falling and not cascading
         return trainer.cuda_graphs and self.device.type == "cuda" and same and count_processes() == 1
 
     def _backward(self, loss: Tensor) -> None:

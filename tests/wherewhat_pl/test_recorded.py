@@ -29,6 +29,8 @@ def system_of(*overrides: str) -> DisentanglingGAN:
         (("model.augment.enabled=true",), False),
         (("model.ps.cascade_kimg=1",), False),
         (("model.r1.final_gamma=0.1",), False),
+        (("model.isometry.weight=1",), True),
+        (("model.isometry.weight=1", "model.isometry.final_weight=0.1"), False),
         (("model.progressive_kimg=1",), False),
     ],
 )
@@ -47,7 +49,9 @@ def test_a_copy_has_nothing_recorded():
     assert not copy.deepcopy(recordings)._by_name
 
 
-@pytest.mark.parametrize("overrides", mostly_slow([("model.isometry.weight=1",), ("model.mask=softmax", "trainer.accumulate=2")], 1))
+@pytest.mark.parametrize(
+    "overrides", mostly_slow([("model.isometry.weight=1",), ("model.mask=softmax", "trainer.accumulate=2")], 1)
+)
 def test_phases_ask_the_device_for_nothing(overrides):
     """Meta tensors have no values: whatever would wait for one fails."""
     system = system_of(*overrides).to("meta")
@@ -61,7 +65,14 @@ def test_phases_ask_the_device_for_nothing(overrides):
 @needs_cuda
 @pytest.mark.parametrize(
     "overrides",
-    [(), ("model.isometry.weight=1",), ("model.loss=infogan",), ("model.loss=gan",), ("trainer.accumulate=2",), ("model.ps.pairs=0.5",)]
+    [
+        (),
+        ("model.isometry.weight=1",),
+        ("model.loss=infogan",),
+        ("model.loss=gan",),
+        ("trainer.accumulate=2",),
+        ("model.ps.pairs=0.5",),
+    ],
 )
 def test_replayed_steps_are_the_steps(overrides):
     torch.use_deterministic_algorithms(True, warn_only=True)

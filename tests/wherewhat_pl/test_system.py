@@ -208,13 +208,20 @@ def test_rates_fall_to_nothing_in_the_last_share_of_the_training(tiny):
     assert rates == pytest.approx([1, 1, 1, 0.5, 0, 0])
 
 
-def test_gamma_falls_with_the_rates(tiny):
-    settings = ("trainer.max_kimg=1", "model.optimizer.falling=0.5", "model.r1.gamma=4")
+@pytest.mark.parametrize(
+    ("weight", "final", "of"),
+    [
+        ("r1.gamma", "r1.final_gamma", DisentanglingGAN._gamma),
+        ("isometry.weight", "isometry.final_weight", DisentanglingGAN._isometry_weight),
+    ],
+)
+def test_weights_fall_with_the_rates(tiny, weight, final, of):
+    settings = ("trainer.max_kimg=1", "model.optimizer.falling=0.5", f"model.{weight}=4")
     weights = []
-    for final in ("null", "0.04"):
-        system = DisentanglingGAN(tiny(*settings, f"model.r1.final_gamma={final}"), 3)
+    for end in ("null", "0.04"):
+        system = DisentanglingGAN(tiny(*settings, f"model.{final}={end}"), 3)
         for system.images_seen in (0, 500, 750, 1000):
-            weights.append(system._gamma)
+            weights.append(of.fget(system))
     assert weights == pytest.approx([4, 4, 4, 4, 4, 4, 0.4, 0.04])
 
 
