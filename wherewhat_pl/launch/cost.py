@@ -56,7 +56,7 @@ def count_cost(system: DisentanglingGAN) -> Cost:
         return counter.flops / BATCH / 1e9
 
     def generator_phase() -> None:
-        sum(system.generator_losses(*system.draw(BATCH))).backward()
+        torch.stack(system.generator_losses(*system.draw(BATCH))).sum().backward()
 
     def discriminator_phase() -> None:
         loss, r1, *_ = system.discriminator_losses(reals, latents)
