@@ -10,7 +10,8 @@ from torch import Tensor
 
 from wherewhat_pl.networks.layers import in_float32
 
-SMALLEST = 1e-16  # square of a length below which a step is none: of images in [-1, 1], per pixel, squared
+SMALLEST = 1e-12  # what lengths and edges are divided by at least
+LEAST_EDGES = 0.1  # of the mean, added to each image's edges: an empty one has none
 
 
 def generator_adversarial(fake_scores: Tensor) -> Tensor:
@@ -65,27 +66,37 @@ def perceptual_simplicity(
     return 0.5 * ((latents - first).square().sum(1) + (perturbed - second).square().sum(1))
 
 
-def isometry(moves: Tensor, dimensions: Tensor) -> Tensor:
+def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor) -> Tensor:
     """How unlike an isometry G is, by short steps along its latents: a scalar, 0 if all is even and orthogonal.
 
-    From each place m steps are taken along different latents. Their Gram matrix should be the same everywhere: the
+    From each image m steps are taken along different latents. Lengths are measured against the image's own edges: by
+    how far things move, not by how large or bright they are. The steps' Gram matrix should be the same everywhere: the
     mean squared length of each latent's steps on the diagonal, zeros beside it. The squared distance to that, over m
     and the square of the mean of all lengths (so a latent that hardly does anything may begin anywhere). The diagonal
-    is what path length regularization asks for (Karras et al. 2020), here of each latent by itself; the rest is what
-    the orthogonal Jacobian does (Wei et al. 2021).
+    is what path length regularization asks for (Karras et al. 2020), here of each latent by itself; the rest is the
+    orthogonal Jacobian of Wei et al. (2021). Under a prior that is not Gaussian, independent factors can be found by
+    an isometry (Horan et al. 2021).
 
     Args:
-        moves: images after a step less those before it, ``[B, m, C, H, W]``.
-        dimensions: the latents stepped along ``[B, m]`` int64, different ones in each row.
+        images: G(z) ``[B, C, H, W]``.
+        stepped: G after a step along each of m latents ``[B, m, C, H, W]``.
+        dimensions: those latents ``[B, m]`` int64, different ones in each row.
     """
-    with in_float32(moves):
-        moves = moves.float().flatten(2)
-        gram = moves @ moves.mT / moves.shape[2]
+    with in_float32(images):
+        edges = squared_edges(images.detach().float())
+        edges = (edges + LEAST_EDGES * edges.mean()).clamp(min=SMALLEST)[:, None, None]
+        moves = (stepped - images[:, None]).float().flatten(2)
+        gram = moves @ moves.mT / moves.shape[2] / edges
         lengths = gram.diagonal(dim1=1, dim2=2)
         same = (dimensions.flatten()[:, None] == dimensions.flatten()).float()
         means = same @ lengths.flatten() / same.sum(1)
         off = gram - torch.diag_embed(means.view_as(lengths))
         return off.square().sum((1, 2)).mean() / (moves.shape[1] * lengths.mean().square().clamp(min=SMALLEST))
+
+
+def squared_edges(images: Tensor) -> Tensor:
+    """Mean squared differences of neighbouring pixels, across and up: ``[B, C, H, W] -> [B]``."""
+    return images.diff(dim=2).square().mean((1, 2, 3)) + images.diff(dim=3).square().mean((1, 2, 3))
 
 
 def infogan(latents: Tensor, codes: Tensor, norm: float = 2.0) -> Tensor:

@@ -234,8 +234,8 @@ class DisentanglingGAN(pl.LightningModule):
         isometry = images.new_zeros(())
         if len(stepped):
             places = len(stepped) // directions.shape[1]
-            moves = stepped_images.unflatten(0, (places, -1)) - images[:places, None]
-            isometry = losses.isometry(moves, directions[:places])
+            stepped_images = stepped_images.unflatten(0, (places, -1))
+            isometry = losses.isometry(images[:places], stepped_images, directions[:places])
         if self.config.model.loss == "ps":
             codes, perturbed_codes = self._recognize(torch.cat([images[:pairs], perturbed_images])).chunk(2)
             recognition = losses.perceptual_simplicity(

@@ -47,30 +47,49 @@ def test_even_orthogonal_steps_cost_nothing():
     columns = torch.linalg.qr(torch.randn(12, 3))[0] * torch.tensor([1.0, 3.0, 0.1])
     dimensions = torch.rand(8, 3).argsort(1)[:, :2]
     moves = columns.T[dimensions].view(8, 2, 3, 2, 2)
-    assert losses.isometry(moves, dimensions) < 1e-12
-    assert losses.isometry(0 * moves, dimensions) == 0
+    images = torch.randn(1, 3, 2, 2).expand(8, -1, -1, -1)  # all with as many edges
+    assert losses.isometry(images, images[:, None] + moves, dimensions) < 1e-10
+    assert losses.isometry(images, images[:, None] + 0 * moves, dimensions) == 0
+    assert losses.isometry(0 * images, 0 * moves, dimensions) == 0
 
 
-def test_isometry_is_half_the_squared_distance_of_gram_matrices():
-    moves, dimensions = torch.randn(6, 2, 1, 4, 4), torch.tensor([[0, 1], [1, 0], [2, 1], [0, 2], [3, 1], [1, 2]])
-    lengths = moves.square().mean((2, 3, 4))
+def test_isometry_is_the_squared_distance_of_gram_matrices():
+    images, moves = torch.randn(6, 1, 4, 4), torch.randn(6, 2, 1, 4, 4)
+    dimensions = torch.tensor([[0, 1], [1, 0], [2, 1], [0, 2], [3, 1], [1, 2]])
+    edges = [
+        sum((i[y, x] - i[y + 1, x]) ** 2 for y in range(3) for x in range(4)) / 12
+        + sum((i[y, x] - i[y, x + 1]) ** 2 for y in range(4) for x in range(3)) / 12
+        for i in images[:, 0]
+    ]
+    scale = [edge + 0.1 * sum(edges) / 6 for edge in edges]
+    lengths = torch.stack([moves[b].square().mean((1, 2, 3)) / scale[b] for b in range(6)])
     total = 0.0
     for b in range(6):
         for k in range(2):
-            mean = lengths[dimensions == dimensions[b, k]].mean()
-            total += (lengths[b, k] - mean) ** 2
-        total += 2 * (moves[b, 0] * moves[b, 1]).mean() ** 2
+            total += (lengths[b, k] - lengths[dimensions == dimensions[b, k]].mean()) ** 2
+        total += 2 * ((moves[b, 0] * moves[b, 1]).mean() / scale[b]) ** 2
     expected = total / 6 / 2 / lengths.mean() ** 2
-    torch.testing.assert_close(losses.isometry(moves, dimensions), expected)
-    torch.testing.assert_close(losses.isometry(0.01 * moves, dimensions), expected)  # whatever is short beside what
+    torch.testing.assert_close(losses.isometry(images, images[:, None] + moves, dimensions), expected)
+
+
+def test_a_shape_moves_as_far_however_large_and_bright_it_is():
+    """Squares of three sizes and two brightnesses, all moved by one pixel across and one up."""
+    images = torch.zeros(6, 1, 20, 20)
+    for row, (size, bright) in enumerate((size, bright) for size in (3, 6, 9) for bright in (0.2, 1.0)):
+        images[row, 0, 5 : 5 + size, 5 : 5 + size] = bright
+    stepped = torch.stack([images.roll(1, 3), images.roll(1, 2)], 1)
+    dimensions = torch.tensor([[0, 1]]).expand(6, -1)
+    unequal = losses.isometry(images[:1].expand(6, -1, -1, -1), stepped - images[:, None] + images[:1, None], dimensions)
+    assert losses.isometry(images, stepped, dimensions) < 0.15 * unequal
 
 
 def test_a_step_that_is_longer_from_some_places_costs_more_on_a_long_latent():
     """Two latents, orthogonal, each twice as long from one of two places as from the other."""
-    dimensions = torch.tensor([[0, 1], [0, 1]])
-    far = torch.zeros(2, 2, 1, 1, 4)
+    dimensions, images = torch.tensor([[0, 1], [0, 1]]), torch.zeros(2, 1, 2, 2)
+    far = torch.zeros(2, 2, 1, 2, 2)
     far[:, 0, ..., 0], far[:, 1, ..., 1] = 1.0, 0.1
     on_long, on_short = far.clone(), far.clone()
     on_long[0, 0] *= 2
     on_short[0, 1] *= 2
-    assert losses.isometry(on_long, dimensions) > 1000 * losses.isometry(on_short, dimensions)
+    costs = [losses.isometry(images, images[:, None] + moves, dimensions) for moves in (on_long, on_short)]
+    assert costs[0] > 1000 * costs[1]
