@@ -339,7 +339,7 @@ class DisentanglingGAN(pl.LightningModule):
 
     @property
     def _isometry_weight(self) -> float:
-        """Less when latents lie straight: what is large moves more pixels, and need not go less far for that."""
+        """Less when latents lie straight, and what D and Q see is to count."""
         return self._fallen(self.config.model.isometry.weight, self.config.model.isometry.final_weight)
 
     def _fallen(self, weight: float, final: float | None) -> float:

@@ -79,7 +79,8 @@ def test_a_shape_moves_as_far_however_large_and_bright_it_is():
         images[row, 0, 5 : 5 + size, 5 : 5 + size] = bright
     stepped = torch.stack([images.roll(1, 3), images.roll(1, 2)], 1)
     dimensions = torch.tensor([[0, 1]]).expand(6, -1)
-    unequal = losses.isometry(images[:1].expand(6, -1, -1, -1), stepped - images[:, None] + images[:1, None], dimensions)
+    first = images[:1].expand(6, -1, -1, -1)
+    unequal = losses.isometry(first, stepped - images[:, None] + first[:, None], dimensions)
     assert losses.isometry(images, stepped, dimensions) < 0.15 * unequal
 
 
