@@ -11,7 +11,6 @@ from torch import Tensor
 from wherewhat_pl.networks.layers import in_float32
 
 SMALLEST = 1e-12  # what lengths and edges are divided by at least
-LEAST_EDGES = 0.1  # of the mean, added to each image's edges: an empty one has none
 
 
 def generator_adversarial(fake_scores: Tensor) -> Tensor:
@@ -69,13 +68,13 @@ def perceptual_simplicity(
 def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor) -> Tensor:
     """How unlike an isometry G is, by short steps along its latents: a scalar, 0 if all is even and orthogonal.
 
-    From each image m steps are taken along different latents. Lengths are measured against the image's own edges: by
-    how far things move, not by how large or bright they are. The steps' Gram matrix should be the same everywhere: the
-    mean squared length of each latent's steps on the diagonal, zeros beside it. The squared distance to that, over m
-    and the square of the mean of all lengths (so a latent that hardly does anything may begin anywhere). The diagonal
-    is what path length regularization asks for (Karras et al. 2020), here of each latent by itself; the rest is the
-    orthogonal Jacobian of Wei et al. (2021). Under a prior that is not Gaussian, independent factors can be found by
-    an isometry (Horan et al. 2021).
+    From each image m steps are taken along different latents. Lengths are measured against the image's edges (and the
+    mean ones, for some images are empty): by how far things move, not by how large or bright they are. The steps' Gram
+    matrix should be the same everywhere: the mean squared length of each latent's steps on the diagonal, zeros beside
+    it. The squared distance to that, over m and the square of the mean of all lengths (so a latent that hardly does
+    anything may begin anywhere). The diagonal is what path length regularization asks for (Karras et al. 2020), here of
+    each latent by itself; the rest is the orthogonal Jacobian of Wei et al. (2021). Under a prior that is not Gaussian,
+    independent factors can be found by an isometry (Horan et al. 2021).
 
     Args:
         images: G(z) ``[B, C, H, W]``.
@@ -84,7 +83,7 @@ def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor) -> Tensor:
     """
     with in_float32(images):
         edges = squared_edges(images.detach().float())
-        edges = (edges + LEAST_EDGES * edges.mean()).clamp(min=SMALLEST)[:, None, None]
+        edges = (edges + edges.mean()).clamp(min=SMALLEST)[:, None, None]
         moves = (stepped - images[:, None]).float().flatten(2)
         gram = moves @ moves.mT / moves.shape[2] / edges
         lengths = gram.diagonal(dim1=1, dim2=2)
