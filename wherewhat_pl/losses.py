@@ -65,11 +65,11 @@ def perceptual_simplicity(
     return 0.5 * ((latents - first).square().sum(1) + (perturbed - second).square().sum(1))
 
 
-def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor) -> Tensor:
+def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor, mean_share: float = 1.0) -> Tensor:
     """How unlike an isometry G is, by short steps along its latents: a scalar, 0 if all is even and orthogonal.
 
-    From each image m steps are taken along different latents. Lengths are measured against the image's edges (and the
-    mean ones, for some images are empty): by how far things move, not by how large or bright they are. The steps' Gram
+    From each image m steps are taken along different latents. Lengths are measured against the image's edges, and a
+    share of the mean ones: by how far things move rather than by how large or bright they are. The steps' Gram
     matrix should be the same everywhere: the mean squared length of each latent's steps on the diagonal, zeros beside
     it. The squared distance to that, over m and the square of the mean of all lengths (so a latent that hardly does
     anything may begin anywhere). The diagonal is what path length regularization asks for (Karras et al. 2020), here of
@@ -80,10 +80,11 @@ def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor) -> Tensor:
         images: G(z) ``[B, C, H, W]``.
         stepped: G after a step along each of m latents ``[B, m, C, H, W]``.
         dimensions: those latents ``[B, m]`` int64, different ones in each row.
+        mean_share: of the mean edges. With little of it faint images count for much, as long as there are some.
     """
     with in_float32(images):
         edges = squared_edges(images.detach().float())
-        edges = (edges + edges.mean()).clamp(min=SMALLEST)[:, None, None]
+        edges = (edges + mean_share * edges.mean()).clamp(min=SMALLEST)[:, None, None]
         moves = (stepped - images[:, None]).float().flatten(2)
         gram = moves @ moves.mT / moves.shape[2] / edges
         lengths = gram.diagonal(dim1=1, dim2=2)

@@ -235,7 +235,8 @@ class DisentanglingGAN(pl.LightningModule):
         if len(stepped):
             places = len(stepped) // directions.shape[1]
             stepped_images = stepped_images.unflatten(0, (places, -1))
-            isometry = losses.isometry(images[:places], stepped_images, directions[:places])
+            share = self._isometry_weight / self.config.model.isometry.weight
+            isometry = losses.isometry(images[:places], stepped_images, directions[:places], share)
         if self.config.model.loss == "ps":
             codes, perturbed_codes = self._recognize(torch.cat([images[:pairs], perturbed_images])).chunk(2)
             recognition = losses.perceptual_simplicity(
@@ -339,7 +340,7 @@ class DisentanglingGAN(pl.LightningModule):
 
     @property
     def _isometry_weight(self) -> float:
-        """Less when latents lie straight, and what D and Q see is to count."""
+        """Less when latents lie straight; so is the share of mean edges, when no image is faint any more."""
         return self._fallen(self.config.model.isometry.weight, self.config.model.isometry.final_weight)
 
     def _fallen(self, weight: float, final: float | None) -> float:

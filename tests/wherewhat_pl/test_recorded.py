@@ -50,7 +50,10 @@ def test_a_copy_has_nothing_recorded():
 
 
 @pytest.mark.parametrize(
-    "overrides", mostly_slow([("model.isometry.weight=1",), ("model.mask=softmax", "trainer.accumulate=2")], 1)
+    "overrides",
+    mostly_slow(
+        [("model.isometry.weight=1",), ("model.isometry.weight=1", "model.mask=softmax", "trainer.accumulate=2")], 1
+    ),
 )
 def test_phases_ask_the_device_for_nothing(overrides):
     """Meta tensors have no values: whatever would wait for one fails."""
