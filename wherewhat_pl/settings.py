@@ -87,14 +87,15 @@ class InfoGANConfig:
 @dataclass
 class IsometryConfig:
     weight: Amount = 0.0  # of what keeps steps along a latent alike everywhere, and latents apart (losses.py)
-    final_weight: Amount | None = None  # it falls to this, geometrically, while the rates do (optimizer.falling)
+    # it falls to this, geometrically, while the rates do (optimizer.falling), and the share of mean edges with it
+    final_weight: Amount | None = None
     step: Annotated[float, Range(1e-3, 100)] = 0.5  # length of a step, toward the middle
 
 
 @dataclass
 class R1Config:
     gamma: Amount = 100.0  # must be tuned per resolution
-    final_gamma: Amount | None = None  # gamma falls to it, likewise
+    final_gamma: Amount | None = None  # gamma falls to it, geometrically, while the rates do (optimizer.falling)
     interval: Count = 16  # batches between two penalties, each multiplied by it (lazy regularization)
 
 
