@@ -148,6 +148,7 @@ class ModelConfig:
     ema: EMAConfig = field(default_factory=EMAConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     instance_noise: Amount = 0.0  # standard deviation of smooth noise on all that D sees (instance_noise.py)
+    reuse_fakes: bool = False  # D learns from the fakes that G has just learned from, not from new ones
 
 
 @dataclass
@@ -247,6 +248,7 @@ REFERENCE: dict[str, Any] = {
         "prior": "normal",
         "ps": {"weight": 0.01, "epsilon": 3.0, "random_epsilon": True, "pairs": 1.0},
         "isometry": {"weight": 0.0, "final_weight": None},
+        "reuse_fakes": False,
         "r1": {"gamma": 100.0, "interval": 16},
         "optimizer": {
             "learning_rate": 0.002,

@@ -95,6 +95,7 @@ class DisentanglingGAN(pl.LightningModule):
         self.images_seen = 0
         self._averages: dict[int, GradientAverage] = {}
         self._recordings = Recordings()
+        self._fakes: list[Tensor] = []  # of the last G phase, in its parts, if D learns from them
         self.latest: dict[str, float] = {}
         self._since = (0.0, 0)  # time and clock of the newest row
         # Per term, then batches and batches with R1; added up on the device, so that no step waits for the host.
@@ -186,6 +187,7 @@ class DisentanglingGAN(pl.LightningModule):
     def generator_phase(self, reals: Tensor) -> Tensor:
         """Gradients of G and Q from as many fakes as there are ``reals``; returns their three losses ``[3]``."""
         parts, terms = self.config.trainer.accumulate, []
+        self._fakes.clear()
         with frozen(self.discriminator):
             for drawn in zip(*(split_groups(drawn, parts) for drawn in self.draw(len(reals))), strict=True):
                 adversarial, recognition, isometry = self.generator_losses(*drawn)
@@ -196,13 +198,22 @@ class DisentanglingGAN(pl.LightningModule):
 
     def discriminator_phase(self, reals: Tensor) -> Tensor:
         """Gradients of D from as many fakes; returns ``[4]``: its loss, R1, and its scores of reals and fakes."""
-        parts, terms = self.config.trainer.accumulate, []
-        latents = self.sample_latents(len(reals))
-        for some_reals, some_latents in zip(split_groups(reals, parts), split_groups(latents, parts), strict=True):
-            score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, some_latents)
+        parts, terms = split_groups(reals, self.config.trainer.accumulate), []
+        for some_reals, fakes in zip(parts, self.fakes_for_discriminator(len(reals)), strict=True):
+            score_loss, r1, real_scores, fake_scores = self.discriminator_losses(some_reals, fakes)
             self._backward(score_loss + r1 * (self._gamma / 2 * self.config.model.r1.interval))
             terms.append(torch.stack([score_loss, r1, real_scores, fake_scores]).detach())
         return mean_of(terms)
+
+    def fakes_for_discriminator(self, count: int) -> Iterator[Tensor]:
+        """``count`` images in the batch's parts: new ones, or (``model.reuse_fakes``) those of G's phase before."""
+        if self.config.model.reuse_fakes:
+            yield from self._fakes
+            return
+        for latents in split_groups(self.sample_latents(count), self.config.trainer.accumulate):
+            with torch.no_grad():
+                fakes = self.generator(latents)
+            yield fakes
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a G phase draws for ``count`` images.
@@ -231,6 +242,8 @@ class DisentanglingGAN(pl.LightningModule):
         perturbed, stepped = losses.perturb(latents[:pairs], dimensions, epsilon), self._steps(latents, directions)
         parts = [len(latents), pairs, len(stepped)]
         images, perturbed_images, stepped_images = self.generator(torch.cat([latents, perturbed, stepped])).split(parts)
+        if self.config.model.reuse_fakes:
+            self._fakes.append(images.detach())
         isometry = images.new_zeros(())
         if len(stepped):
             places = len(stepped) // directions.shape[1]
@@ -260,10 +273,8 @@ class DisentanglingGAN(pl.LightningModule):
         sizes = -self.config.model.isometry.step * places.gather(1, along[:, None]).squeeze(1).sign()
         return losses.perturb(places, along, sizes if self._shares is None else sizes * self._spread[along])
 
-    def discriminator_losses(self, reals: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def discriminator_losses(self, reals: Tensor, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Means of D's adversarial loss, the squared gradient norm (0 between lazy steps) and D's two scores."""
-        with torch.no_grad():
-            fakes = self.generator(latents)
         fake_scores, real_scores = self._scores(fakes, reals)
         if self.augment is not None:
             self.augment.observe(real_scores)
@@ -392,7 +403,7 @@ class DisentanglingGAN(pl.LightningModule):
         model, trainer = self.config.model, self.config.trainer
         falling = model.r1.final_gamma is not None or model.isometry.final_weight is not None
         cascading = model.loss == "ps" and model.ps.cascade_kimg
-        same = self.augment is None and self._shares is None and not falling and not cascading
+        same = self.augment is None and self._shares is None and not (falling or cascading or model.reuse_fakes)
         return trainer.cuda_graphs and self.device.type == "cuda" and same and count_processes() == 1
 
     def _backward(self, loss: Tensor) -> None:

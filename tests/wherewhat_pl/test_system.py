@@ -147,6 +147,23 @@ def test_codes_of_latents_that_are_still_to_come_are_left_free(tiny, loss, first
         assert (system.recognizer.output.weight.grad.abs().sum(1) > 0).tolist() == learned
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("reused", [True, False])
+def test_fakes_are_drawn_anew_for_the_discriminator_or_are_those_of_the_generator_phase(tiny, reused, accumulate):
+    settings = [f"model.reuse_fakes={reused}", f"trainer.accumulate={accumulate}", "trainer.batch_size=8"]
+    system = DisentanglingGAN(tiny(*settings), 3)
+    drawn, seen = [], []
+    system.generator.register_forward_hook(lambda _, given, images: drawn.append(images.detach()))
+    system.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    reals = torch.zeros(8, 3, 8, 8)
+    for _ in range(2):
+        drawn.clear(), seen.clear()
+        system.generator_phase(reals), system.discriminator_phase(reals)
+        assert len(drawn) == (accumulate if reused else 2 * accumulate)
+        of_g, of_d = seen[:accumulate], [images[: 8 // accumulate] for images in seen[accumulate:]]
+        assert all(one.equal(other) == reused for one, other in zip(of_g, of_d, strict=True))
+
+
 @pytest.mark.parametrize("loss", ["ps", "infogan", "gan"])
 def test_steps_are_taken_from_half_the_places_along_two_latents_each(tiny, loss):
     """They ask for no more images than there are; D scores none of them, and Q reads none."""

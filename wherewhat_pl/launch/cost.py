@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -46,33 +47,25 @@ class _Counter(TorchDispatchMode):
 def count_cost(system: DisentanglingGAN) -> Cost:
     """Count the matrix products and convolutions of a system's passes; filters and pointwise work are not counted."""
     system = copy.deepcopy(system).to("meta")
-    config = system.config
+    config = system.config = replace(system.config, trainer=replace(system.config.trainer, accumulate=1))
     latents = torch.empty(BATCH, system.num_latents, device="meta")
     reals = torch.empty(BATCH, system.channels, config.data.resolution, config.data.resolution, device="meta")
 
-    def gflop(work: Callable[[], object]) -> float:
+    def gflop(work: Callable[[Tensor], object], given: Tensor) -> float:
         with _Counter() as counter:
-            work()
+            work(given)
         return counter.flops / BATCH / 1e9
 
-    def generator_phase() -> None:
-        torch.stack(system.generator_losses(*system.draw(BATCH))).sum().backward()
-
-    def discriminator_phase() -> None:
-        loss, r1, *_ = system.discriminator_losses(reals, latents)
-        (loss + r1).backward()
-
-    interval = config.model.r1.interval
     system.images_seen = 0
-    with_r1 = gflop(discriminator_phase)
+    iteration = gflop(system.generator_phase, reals)
+    with_r1 = gflop(system.discriminator_phase, reals)
     system.images_seen = config.trainer.batch_size  # one batch later: no R1, unless it is due at every batch
-    without_r1 = gflop(discriminator_phase)
-    system.discriminator.requires_grad_(False)
-    iteration = gflop(generator_phase) + without_r1 + (with_r1 - without_r1) / interval
+    without_r1 = gflop(system.discriminator_phase, reals)
+    iteration += without_r1 + (with_r1 - without_r1) / config.model.r1.interval
     with torch.no_grad():
         return Cost(
-            generator=gflop(lambda: system.generator(latents)),
-            discriminator=gflop(lambda: system.discriminator(reals)),
-            recognizer=gflop(lambda: system.recognizer(reals)) if system.recognizer else 0.0,  # type: ignore[misc]
+            generator=gflop(system.generator, latents),
+            discriminator=gflop(system.discriminator, reals),
+            recognizer=gflop(system.recognizer, reals) if system.recognizer else 0.0,
             iteration=iteration,
         )
