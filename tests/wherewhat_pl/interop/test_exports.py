@@ -257,7 +257,7 @@ def test_a_model_ships_with_the_package_and_its_masks_lie_where_its_latents_act(
 def test_the_others_that_ship_change_the_middle_of_the_picture_by_what_they_name(name, named, where):
     model = load(f"pretrained:{name}")
     assert (SHIPPED / f"{name}.safetensors").stat().st_size < 1_000_000
-    assert f"`make train EXP={name}" in (SHIPPED / f"{name}.safetensors.md").read_text()
+    assert f"`make train EXP={name}`" in (SHIPPED / f"{name}.safetensors.md").read_text()
     latents = model.sample(64)
     latents[:, model.names.index(named)] = -2
     changed = latents.clone()
