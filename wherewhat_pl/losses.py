@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wherewhat_pl.networks.layers import in_float32
+from wherewhat_pl.networks.layers import at_least_float32, in_float32
 
 SMALLEST = 1e-12  # what lengths and edges are divided by at least
 
@@ -29,7 +29,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], images: Tensor) -> Ten
     The gradient is that of the batch sum of D, in float32, and is itself differentiable.
     """
     with in_float32(images):
-        images = images.detach().float().requires_grad_(True)
+        images = at_least_float32(images.detach()).requires_grad_(True)
         (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
         return gradient.square().sum(dim=(1, 2, 3))
 
@@ -83,12 +83,12 @@ def isometry(images: Tensor, stepped: Tensor, dimensions: Tensor, mean_share: fl
         mean_share: of the mean edges. With little of it faint images count for much, as long as there are some.
     """
     with in_float32(images):
-        edges = squared_edges(images.detach().float())
+        edges = squared_edges(at_least_float32(images.detach()))
         edges = (edges + mean_share * edges.mean()).clamp(min=SMALLEST)[:, None, None]
-        moves = (stepped - images[:, None]).float().flatten(2)
+        moves = at_least_float32(stepped - images[:, None]).flatten(2)
         gram = moves @ moves.mT / moves.shape[2] / edges
         lengths = gram.diagonal(dim1=1, dim2=2)
-        same = (dimensions.flatten()[:, None] == dimensions.flatten()).float()
+        same = (dimensions.flatten()[:, None] == dimensions.flatten()).to(lengths.dtype)
         means = same @ lengths.flatten() / same.sum(1)
         off = gram - torch.diag_embed(means.view_as(lengths))
         return off.square().sum((1, 2)).mean() / (moves.shape[1] * lengths.mean().square().clamp(min=SMALLEST))

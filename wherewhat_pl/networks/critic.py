@@ -7,7 +7,13 @@ import math
 from torch import Tensor, nn
 
 from wherewhat_pl.networks.feature_maps import FeatureMaps
-from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, append_minibatch_stddev, in_float32
+from wherewhat_pl.networks.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    append_minibatch_stddev,
+    at_least_float32,
+    in_float32,
+)
 
 
 class ResidualDown(nn.Module):
@@ -50,4 +56,4 @@ class Critic(nn.Module):
         x = self.conv(append_minibatch_stddev(x, batches=batches))
         x = self.dense(x.flatten(1))
         with in_float32(x):  # scores and codes enter the losses in float32
-            return self.output(x.float())
+            return self.output(at_least_float32(x))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wherewhat_pl.networks.feature_maps import FeatureMaps
-from wherewhat_pl.networks.layers import ACTIVATION_GAIN, EqualizedConv2d, EqualizedLinear, activate
+from wherewhat_pl.networks.layers import ACTIVATION_GAIN, EqualizedConv2d, EqualizedLinear, activate, at_least_float32
 from wherewhat_pl.networks.masks import MASK_MODULES, SpatialConstriction
 from wherewhat_pl.networks.module_lists import START_RESOLUTION, ModuleSpec
 
@@ -79,7 +79,7 @@ class ModulatedConv(nn.Module):
         self.style = EqualizedLinear(num_latents, inputs)
 
     def forward(self, x: Tensor, latents: Tensor) -> Tensor:
-        style = self.style(latents).float() + 1  # [B, C]
+        style = at_least_float32(self.style(latents)) + 1  # [B, C]
         weight = self.conv.weight * self.conv.scale
         power = weight.square().sum(dim=(2, 3))  # [O, C]
         demodulation = (style.square() @ power.T + 1e-8).rsqrt()  # [B, O]

@@ -25,6 +25,11 @@ def in_float32(x: Tensor) -> AbstractContextManager[None]:
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Itself, or in float32 what is in a half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def activate(x: Tensor) -> Tensor:
     """Leaky ReLU 0.2 in place of ``x``; the gain sqrt(2) has been applied to it already."""
     return F.leaky_relu_(x, SLOPE)
@@ -99,9 +104,9 @@ class EqualizedConv2d(nn.Module):
 
 
 def instance_norm(x: Tensor) -> Tensor:
-    """Zero mean and unit mean square over H and W, no affine, eps 1e-8, always in float32: ``[B, C, H, W]``."""
+    """Zero mean and unit mean square over H and W, no affine, eps 1e-8, at least in float32: ``[B, C, H, W]``."""
     with in_float32(x):
-        return F.instance_norm(x.float(), eps=1e-8)
+        return F.instance_norm(at_least_float32(x), eps=1e-8)
 
 
 def append_minibatch_stddev(x: Tensor, group: int = 4, batches: int = 1) -> Tensor:
@@ -121,7 +126,7 @@ def append_minibatch_stddev(x: Tensor, group: int = 4, batches: int = 1) -> Tens
     batch, _, height, width = x.shape
     size = batch // batches
     group = next(count for count in range(min(group, size), 0, -1) if size % count == 0)
-    grouped = x.float().unflatten(0, (batches, group, size // group))  # a view in any memory format
+    grouped = at_least_float32(x).unflatten(0, (batches, group, size // group))  # a view in any memory format
     # Not var(): over a short first dimension it takes a CPU several times as long as its own definition.
     variance = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)  # [batches, B / group, C, H, W]
     deviation = (variance + 1e-8).sqrt().mean(dim=(2, 3, 4))

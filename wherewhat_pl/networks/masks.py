@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, in_float32
+from wherewhat_pl.networks.layers import EqualizedConv2d, EqualizedLinear, at_least_float32, in_float32
 
 
 def rectangle_masks(logits: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def rectangle_masks(logits: Tensor) -> Tensor:
     Returns:
         ``[B, m, H, H]`` float32 in [0, 1].
     """
-    ramps = logits.float().softmax(-1).cumsum(-1)
+    ramps = at_least_float32(logits).softmax(-1).cumsum(-1)
     row_start, row_end, column_start, column_end = ramps.unbind(3)  # [B, m, s, H] each
     rows, columns = row_start * (1 - row_end), column_start * (1 - column_end)
     return rows.transpose(2, 3) @ columns / logits.shape[2]
@@ -143,9 +143,9 @@ class SpatialConstriction(nn.Module):
     def forward(self, x: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[B or 1, C, H, H]``, latents ``[B, m]`` -> blended features, masks ``[B or 1, m, H, H]``."""
         with in_float32(x):
-            features = x.float()
+            features = at_least_float32(x)
             masks = self.masks(features)
-            styles = latents.float()[:, :, None] * self.style_weight + self.style_bias  # [B, m, 2C]
+            styles = at_least_float32(latents)[:, :, None] * self.style_weight + self.style_bias  # [B, m, 2C]
             scales, shifts = styles.chunk(2, dim=2)
             return blend_styles(features, masks, scales, shifts).to(x.dtype), masks
 
