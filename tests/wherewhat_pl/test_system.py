@@ -157,8 +157,10 @@ def test_fakes_are_drawn_anew_for_the_discriminator_or_are_those_of_the_generato
     system.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
     reals = torch.zeros(8, 3, 8, 8)
     for _ in range(2):
-        drawn.clear(), seen.clear()
-        system.generator_phase(reals), system.discriminator_phase(reals)
+        drawn.clear()
+        seen.clear()
+        system.generator_phase(reals)
+        system.discriminator_phase(reals)
         assert len(drawn) == (accumulate if reused else 2 * accumulate)
         of_g, of_d = seen[:accumulate], [images[: 8 // accumulate] for images in seen[accumulate:]]
         assert all(one.equal(other) == reused for one, other in zip(of_g, of_d, strict=True))
